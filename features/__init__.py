@@ -1,0 +1,1 @@
+"""What must happen: features in market words, one folder a use case."""

@@ -1,0 +1,388 @@
+"""The command: gridwitness demo, certify, play, rules, steps, selftest, report.
+
+Belongs here: options, exit statuses, where everything is put together. Does not
+belong here: anything another module could be asked to do.
+
+Exit status: 0 conformant, 1 nonconformant or untestable, 2 a mistake of the user,
+3 a fault of the harness.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from importlib import import_module
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pytest_bdd.steps import step_function_context_registry
+from rich.console import Console
+from rich.table import Table
+
+from gridwitness import __version__
+from gridwitness.editions import editions
+from gridwitness.errors import UserError
+from gridwitness.mocks.clearing_agent import ClearingAgent
+from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.defects import DEFECTS
+from gridwitness.mocks.sandbox import Sandbox
+from gridwitness.plan import Plan, write_plan
+from gridwitness.profile import DEFAULT_EDITIONS, SEATS, castings, reachable, read_profile
+from gridwitness.report import EXIT_STATUS, rebuild
+from gridwitness.rules import rules
+from gridwitness.steps import MODULES
+from gridwitness.terminal import print_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USER_ERROR, HARNESS_ERROR = 2, 3
+NO_TESTS, PYTEST_USAGE = 5, 4
+PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
+SELFTEST_PATIENCE = 0.05
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer.Typer(
+    help="Flow conformance for decentralized energy exchange on the Beckn protocol.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Out = Annotated[Path, typer.Option("--out", help="Where the outputs are written.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print report.json instead of text.")]
+
+
+@app.command(context_settings=PASS_THROUGH)
+def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Certify the bundled reference clearing agent in both dialects, over real HTTP.
+
+    Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
+    """
+    plan = Plan(
+        out=str(out),
+        castings=castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict"),
+        command="gridwitness demo",
+        name="the reference clearing agent",
+        seed=_new_seed(),
+    )
+    raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
+
+
+@app.command(context_settings=PASS_THROUGH)
+def certify(
+    context: typer.Context,
+    profile: Annotated[Path, typer.Argument(help="The participant's profile (TOML).")],
+    out: Out = Path("out"),
+    as_json: AsJson = False,  # noqa: FBT002
+    callback_host: Annotated[
+        str | None, typer.Option(help="The host under which the participant reaches us.")
+    ] = None,
+) -> None:
+    """Certify a participant at its own endpoint, as its profile says.
+
+    Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
+    """
+    who = read_profile(profile)
+    reachable(who)
+    plan = Plan(
+        out=str(out),
+        castings=who.castings,
+        command=f"gridwitness certify {profile}",
+        name=who.name,
+        participant=who.participant,
+        port=who.port,
+        callback_host=callback_host or who.callback_host,
+        patience=who.patience,
+        seed=_new_seed(),
+        key=who.key,
+        absent=dict(who.absent),
+        price_tick=who.price_tick,
+        power_step=who.power_step,
+    )
+    raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
+
+
+@app.command()
+def play(
+    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent.")],
+    registry: Annotated[str, typer.Option(help="The registry that knows the other parties.")],
+    port: Annotated[int, typer.Option(help="0 lets the system choose.")] = 0,
+    callback_host: Annotated[str, typer.Option(help="The host under which others reach us.")] = (
+        "127.0.0.1"
+    ),
+    edition: Annotated[
+        list[str] | None, typer.Option(help="An edition to speak; one a dialect.")
+    ] = None,
+    strictness: Annotated[str, typer.Option(help="strict or deployed.")] = "strict",
+    defect: Annotated[str | None, typer.Option(help="Misbehave in this way.")] = None,
+) -> None:
+    """Play a reference actor in a process of its own, until it is interrupted."""
+    if seat not in SEATS:
+        raise UserError(
+            f"there is no seat {seat!r}", where="play", mend=f"one of: {', '.join(SEATS)}"
+        )
+    chosen = tuple(edition or DEFAULT_EDITIONS)
+    for name in chosen:
+        if name not in editions():
+            known = ", ".join(editions())
+            raise UserError(f"{name!r} is unknown", where="--edition", mend=f"one of: {known}")
+    if defect is not None and defect not in DEFECTS:
+        raise UserError(
+            f"there is no defect {defect!r}", where="--defect", mend="see: gridwitness selftest"
+        )
+    speaks = [(name, strictness) for name in chosen]
+    sandbox = Sandbox(
+        secrets.token_bytes(32),
+        port=port,
+        callback_host=callback_host,
+        speaks=speaks,
+        registry_url=registry.rstrip("/"),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with sandbox:
+        signer = sandbox.signer(SEATS[seat])
+        conduct = DEFECTS[defect].conduct if defect else RIGHT
+        actor = ClearingAgent(sandbox.setting, SEATS[seat], signer, conduct)
+        actor.join()
+        lines = {
+            "seat": seat,
+            "id": actor.id,
+            "endpoint": actor.uri,
+            "key id": signer.key_id,
+            "public key": signer.public_key,
+            "registry": sandbox.registry_url,
+        }
+        for name, value in lines.items():
+            print(f"{name:<11} {value}", flush=True)  # noqa: T201 (what the user asked for)
+        stop.wait()
+        sandbox.wire.call(actor.leave)
+
+
+@app.command("rules")
+def show_rules(
+    rule_id: Annotated[str | None, typer.Argument(help="One rule, in full.")] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """List the rules, or tell all about one."""
+    known = rules()
+    if rule_id is not None and rule_id not in known:
+        raise UserError(
+            f"there is no rule {rule_id!r}", where="rules", mend="see: gridwitness rules"
+        )
+    chosen = [known[rule_id]] if rule_id else list(known.values())
+    records: list[dict[str, Any]] = [
+        {
+            "id": rule.id,
+            "level": rule.level,
+            "sentence": rule.sentence,
+            "source": rule.source,
+            "judges": list(rule.judges),
+            "editions": [e.id for e in editions().values() if rule.id in e.rules],
+            "defects": [d.name for d in DEFECTS.values() if d.breaks == rule.id],
+        }
+        for rule in chosen
+    ]
+    console = Console(highlight=False)
+    if as_json:
+        typer.echo(json.dumps(records, indent=1))
+    elif rule_id:
+        for name, value in records[0].items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            console.print(f"{name:<9} {text}", soft_wrap=True, markup=False)
+        for name in records[0]["defects"]:
+            console.print(f"{'':<9} {name}: {DEFECTS[name].says}", soft_wrap=True, markup=False)
+    else:
+        table = Table("rule", "level", "sentence", box=None, pad_edge=False)
+        for record in records:
+            table.add_row(record["id"], record["level"], record["sentence"])
+        console.print(table)
+
+
+@app.command()
+def steps() -> None:
+    """List the sentences that features are written in."""
+    table = Table("step", "sentence", "defined in", box=None, pad_edge=False)
+    for kind, sentence, where in vocabulary():
+        table.add_row(kind, sentence, where)
+    Console(highlight=False).print(table, markup=False)
+
+
+def vocabulary() -> list[tuple[str, str, str]]:
+    """Give every sentence: its kind, its text, and the module that defines it."""
+    for name in MODULES:
+        import_module(name)
+    found = [
+        (definition.type or "", definition.parser.name, definition.step_func.__module__)
+        for definition in step_function_context_registry.values()
+        if definition.step_func.__module__ in MODULES
+    ]
+    kinds = ("given", "when", "then")
+    return sorted(found, key=lambda step: (kinds.index(step[0]), MODULES.index(step[2]), step[1]))
+
+
+@app.command()
+def selftest(
+    as_json: AsJson = False,  # noqa: FBT002
+    workers: Annotated[str, typer.Option("-n", help="Parallel processes, or auto.")] = "auto",
+) -> None:
+    """Break the reference actors in every known way, and prove that it is noticed."""
+    cast = castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict")
+    tried = tuple(
+        replace(cast[position % len(cast)], defect=name) for position, name in enumerate(DEFECTS)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        plan = Plan(
+            out=str(out),
+            castings=tried,
+            command="gridwitness selftest",
+            name="every defect",
+            patience=SELFTEST_PATIENCE,
+            seed=_new_seed(),
+        )
+        status = _run(plan, out, ["-n", workers], quiet=True)
+        if not (out / "report.json").is_file():
+            raise typer.Exit(_failed(status))
+        report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+    matrix = bite_matrix(report)
+    good = all(row["caught"] and not row["unrelated"] for row in matrix)
+    if as_json:
+        typer.echo(json.dumps(matrix, indent=1))
+    else:
+        table = Table("defect", "breaks", "caught", "also", "unrelated", box=None, pad_edge=False)
+        for row in matrix:
+            caught = "yes" if row["caught"] else "NO"
+            also, unrelated = ", ".join(row["also"]), ", ".join(row["unrelated"])
+            table.add_row(row["defect"], row["breaks"], caught, also, unrelated)
+        Console(highlight=False).print(table)
+        number = sum(1 for row in matrix if row["caught"] and not row["unrelated"])
+        typer.echo(f"\n{number} of {len(matrix)} defects are caught by their rule and by no other")
+    raise typer.Exit(0 if good else HARNESS_ERROR)
+
+
+def bite_matrix(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tell for each defect which MUST rules fired: its own, related ones, and any other."""
+    fired: dict[str, set[str]] = {}
+    for finding in report["findings"]:
+        name = finding["rule"]
+        if finding["verdict"] == "harness_error":
+            name += f" at {finding['actor']}"
+        fired.setdefault(finding["defect"], set()).add(name)
+    return [
+        {
+            "defect": defect.name,
+            "breaks": defect.breaks,
+            "caught": defect.breaks in fired.get(defect.name, ()),
+            "also": sorted(fired.get(defect.name, set()) & set(defect.also)),
+            "unrelated": sorted(fired.get(defect.name, set()) - {defect.breaks, *defect.also}),
+        }
+        for defect in DEFECTS.values()
+    ]
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(help="The folder that a run wrote.")],
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Rebuild what a run derived from report.json and the traces, and tell it again."""
+    found = rebuild(out)
+    _tell(found, out, as_json=as_json)
+    raise typer.Exit(EXIT_STATUS[found["verdict"]])
+
+
+@app.command()
+def version() -> None:
+    """Tell the version."""
+    typer.echo(f"gridwitness {__version__}")
+
+
+def _new_seed() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _run_and_tell(plan: Plan, out: Path, extra: Sequence[str], *, as_json: bool) -> int:
+    status = _run(plan, out, extra, quiet=as_json)
+    if status == NO_TESTS:
+        raise UserError(
+            "no scenario is selected", where=" ".join(extra), mend="drop or correct -k"
+        )
+    if status not in (0, 1) or not (out / "report.json").is_file():
+        return _failed(status)
+    found: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+    _tell(found, out, as_json=as_json)
+    return EXIT_STATUS[found["verdict"]]
+
+
+def _failed(status: int) -> int:
+    """Give the exit status of a run that left no report; pytest has said why."""
+    return USER_ERROR if status == PYTEST_USAGE else HARNESS_ERROR
+
+
+def _tell(found: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        print_report(found, str(out))
+
+
+def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
+    """Run pytest on the features in a child process, with the shipped settings only."""
+    _clear(out)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        as_file(files("gridwitness") / "pytest.ini") as settings,
+        as_file(files("gridwitness.features")) as features,
+    ):
+        plan_file = Path(folder) / "plan.json"
+        write_plan(replace(plan, out=str(out.resolve())), plan_file)
+        command = [sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", str(features)]
+        for plugin in PLUGINS:
+            command += ["-p", plugin]
+        command += ["--gridwitness-plan", str(plan_file), "--alluredir", str(out / "allure-results")]
+        environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+            environment.pop(name, None)
+        return subprocess.run(  # noqa: S603 (our own interpreter, no shell)
+            [*command, str(features), *extra],
+            env=environment,
+            stdout=sys.stderr if quiet else None,
+            check=False,
+        ).returncode
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run left in the folder; nothing else in it is touched."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in ("report.json", "junit.xml"):
+            (out / name).unlink(missing_ok=True)
+        for name in ("traces", "allure-results"):
+            shutil.rmtree(out / name, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot be written to ({error.strerror})", where=f"--out {out}", mend="name another"
+        ) from error
+
+
+def main() -> None:
+    """Run the command; a user's mistake becomes one message and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (the message is the output)
+        sys.exit(USER_ERROR)

@@ -1,0 +1,197 @@
+"""What every dialect can do, and the reading and writing of JSON they share.
+
+Belongs here: the protocol of a dialect; a cursor that reads a parsed body, keeps
+the JSON Pointer and remembers what it could not read. Does not belong here: any
+key of any dialect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from gridwitness.views import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.views import Envelope, Reading
+
+Json = Any
+"""A parsed JSON value; numbers are int or Decimal, never float."""
+
+MAX_MAGNITUDE = Decimal(10) ** 15
+"""No price, power, energy or amount of an energy market comes near; what does is an error."""
+
+
+class Dialect(Protocol):
+    """One way of writing the protocol's messages."""
+
+    name: str
+    mandatory_context: tuple[str, ...]
+
+    def recognises(self, body: Json) -> bool:
+        """Tell whether a parsed body is written in this dialect."""
+        ...
+
+    def read(self, body: Json) -> Reading:
+        """Read a parsed body into views; what cannot be read becomes a problem, never an error."""
+        ...
+
+    def compose(self, reading: Reading) -> dict[str, Json]:
+        """Write views as a body; `read(compose(reading))` equals `reading`."""
+        ...
+
+    def context_key(self, field: str) -> str:
+        """Spell the context key of an envelope's field."""
+        ...
+
+
+class BadJson(ValueError):
+    """Bytes that are not JSON in UTF-8, or hold NaN or Infinity."""
+
+
+def parse_json(raw: bytes) -> Json:
+    """Parse bytes as JSON with exact numbers; raises BadJson."""
+
+    def refuse(token: str) -> Json:
+        raise BadJson(f"{token} is not a JSON number")
+
+    try:
+        return json.loads(raw.decode("utf-8"), parse_float=Decimal, parse_constant=refuse)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise BadJson(str(error) or "the body is nested too deeply") from error
+
+
+def dump_json(value: Json) -> bytes:
+    """Write a body as compact UTF-8 JSON with the exact digits of every Decimal."""
+    return json.dumps(
+        _plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, Decimal):
+        return number(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in cast("Mapping[str, Json]", value).items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in cast("Sequence[Json]", value)]
+    return value
+
+
+def number(value: Decimal) -> int | float:
+    """Turn a Decimal into the JSON number that prints as the same value.
+
+    Raises ValueError for more digits than a double holds.
+    """
+    if value == value.to_integral_value():
+        return int(value)
+    result = float(value)
+    if Decimal(repr(result)) != value:
+        raise ValueError(f"{value} has more digits than a JSON number keeps")
+    return result
+
+
+class Cursor:
+    """A place in a parsed body. Reading from what is not there gives None.
+
+    Everything of the wrong type is noted as a problem once and reads as absent.
+    """
+
+    def __init__(self, value: Json, pointer: str, problems: list[Problem]) -> None:
+        self.value = value
+        self.pointer = pointer
+        self._problems = problems
+
+    def __truediv__(self, key: str | int) -> Cursor:
+        """Go to a member of an object or an item of an array."""
+        inner: Json = None
+        if isinstance(key, str) and isinstance(self.value, Mapping):
+            inner = cast("Mapping[str, Json]", self.value).get(key)
+        elif isinstance(key, int) and isinstance(self.value, list):
+            items = cast("list[Json]", self.value)
+            inner = items[key] if -len(items) <= key < len(items) else None
+        token = str(key).replace("~", "~0").replace("/", "~1")
+        return Cursor(inner, f"{self.pointer}/{token}", self._problems)
+
+    def __bool__(self) -> bool:
+        return self.value is not None
+
+    @property
+    def nowhere(self) -> Cursor:
+        """Give a cursor from which everything reads as absent."""
+        return Cursor(None, self.pointer, self._problems)
+
+    def problem(self, message: str) -> None:
+        self._problems.append(Problem(self.pointer, message))
+
+    def items(self) -> Iterator[Cursor]:
+        """Yield a cursor for each item of an array."""
+        if self.value is not None and not isinstance(self.value, list):
+            self.problem("is not an array")
+            return
+        for index in range(len(cast("list[Json]", self.value or []))):
+            yield self / index
+
+    def object(self) -> Cursor | None:
+        """Give this cursor if it stands on an object."""
+        if isinstance(self.value, Mapping):
+            return self
+        if self.value is not None:
+            self.problem("is not an object")
+        return None
+
+    def text(self) -> str | None:
+        if self.value is None or isinstance(self.value, str):
+            return self.value
+        self.problem("is not a string")
+        return None
+
+    def number(self) -> Decimal | None:
+        if self.value is None:
+            return None
+        if isinstance(self.value, bool) or not isinstance(self.value, int | Decimal):
+            self.problem("is not a number")
+            return None
+        value = Decimal(self.value)
+        if abs(value) > MAX_MAGNITUDE:
+            self.problem("is out of any physical range")
+            return None
+        return value
+
+    def integer(self) -> int | None:
+        value = self.number()
+        if value is not None and value != value.to_integral_value():
+            self.problem("is not a whole number")
+            return None
+        return None if value is None else int(value)
+
+    def need_number(self) -> Decimal | None:
+        """Read a number that has to be there once its object is."""
+        if self.value is None:
+            self.problem("is missing")
+        return self.number()
+
+    def need_text(self) -> str | None:
+        if self.value is None:
+            self.problem("is missing")
+        return self.text()
+
+
+def read_envelope_fields(
+    context: Cursor, keys: Mapping[str, str]
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Read the fields of an envelope by the dialect's spelling; also gives their pointers."""
+    fields = {name: (context / key).text() for name, key in keys.items()}
+    pointers = {name: (context / key).pointer for name, key in keys.items()}
+    return fields, pointers | {"": context.pointer}
+
+
+def compose_context(envelope: Envelope, keys: Mapping[str, str]) -> dict[str, Json]:
+    """Write the fields of an envelope that are there by the dialect's spelling."""
+    return {
+        key: value for name, key in keys.items() if (value := getattr(envelope, name)) is not None
+    }

@@ -1,0 +1,251 @@
+"""Energy building blocks that are written alike wherever a dialect puts them.
+
+Belongs here: one read and one write function a block, for a cursor that stands on
+it. Does not belong here: the slot a block sits in (each dialect's module).
+
+Source: architecture, section 4; facts/protocol, sections E3 and E6.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import isodate
+
+from gridwitness.reference_impl.curves import Point
+from gridwitness.reference_impl.settlement import ROUNDINGS
+from gridwitness.views import (
+    Charges,
+    Interval,
+    OfferCurve,
+    Position,
+    ProtocolError,
+    RevenueFlow,
+    SettlementReport,
+)
+
+if TYPE_CHECKING:
+    from gridwitness.dialects.base import Cursor, Json
+
+CONTEXT = "https://gridwitness.example/energy/v1/context.jsonld"
+"""The JSON-LD context of our building blocks; a name, never fetched."""
+
+MAX_MINOR_UNIT = 4
+"""No currency of ISO 4217 has more decimals."""
+
+
+def typed(kind: str, members: dict[str, Json]) -> dict[str, Json]:
+    """Write a block with its context and type; absent members are left out."""
+    present = {key: value for key, value in members.items() if value is not None}
+    return {"@context": CONTEXT, "@type": kind} | present
+
+
+def read_curve(cursor: Cursor) -> OfferCurve | None:
+    if cursor.object() is None:
+        return None
+    points: list[Point] = []
+    for item in (cursor / "curve").items():
+        price, power = (item / "price").need_number(), (item / "powerKW").need_number()
+        if price is None or power is None:
+            return None
+        points.append(Point(price, power))
+    low, high = (cursor / "minExport").need_number(), (cursor / "maxExport").need_number()
+    if low is None or high is None:
+        return None
+    return OfferCurve(
+        currency=(cursor / "currency").text(),
+        min_export_kw=low,
+        max_export_kw=high,
+        points=tuple(points),
+        at={"": cursor.pointer, "points": f"{cursor.pointer}/curve"},
+    )
+
+
+def write_curve(curve: OfferCurve | None) -> dict[str, Json] | None:
+    if curve is None:
+        return None
+    block: dict[str, Json] = {"currency": curve.currency} if curve.currency else {}
+    return block | {
+        "minExport": curve.min_export_kw,
+        "maxExport": curve.max_export_kw,
+        "curve": [{"price": price, "powerKW": power} for price, power in curve.points],
+    }
+
+
+_CHARGES = {
+    "fee_per_kwh": "marketMakingFee",
+    "wheeling_buyer_per_kwh": "wheelingChargesBuyer",
+    "wheeling_seller_per_kwh": "wheelingChargesSeller",
+    "penalty_per_kwh": "deviationPenalty",
+    "penalty_band": "deviationBand",
+}
+
+
+def read_charges(cursor: Cursor) -> Charges | None:
+    if cursor.object() is None:
+        return None
+    currency = (cursor / "currency").need_text()
+    if currency is None:
+        return None
+    return Charges(
+        currency=currency,
+        rounding=_rounding(cursor / "rounding"),
+        minor_unit=_minor_unit(cursor / "minorUnit"),
+        at={name: (cursor / key).pointer for name, key in _CHARGES.items()}
+        | {"": cursor.pointer},
+        **{name: (cursor / key).number() for name, key in _CHARGES.items()},
+    )
+
+
+def _rounding(cursor: Cursor) -> str | None:
+    rounding = cursor.text()
+    if rounding is not None and rounding not in ROUNDINGS:
+        cursor.problem(f"is none of {', '.join(ROUNDINGS)}")
+        return None
+    return rounding
+
+
+def _minor_unit(cursor: Cursor) -> int | None:
+    decimals = cursor.integer()
+    if decimals is not None and not 0 <= decimals <= MAX_MINOR_UNIT:
+        cursor.problem(f"is not between 0 and {MAX_MINOR_UNIT}")
+        return None
+    return decimals
+
+
+def write_charges(charges: Charges | None) -> dict[str, Json] | None:
+    if charges is None:
+        return None
+    block: dict[str, Json] = {"currency": charges.currency}
+    block |= {key: getattr(charges, name) for name, key in _CHARGES.items()}
+    block |= {"rounding": charges.rounding, "minorUnit": charges.minor_unit}
+    return {key: value for key, value in block.items() if value is not None}
+
+
+def read_flows(cursor: Cursor) -> tuple[RevenueFlow, ...]:
+    flows: list[RevenueFlow] = []
+    for item in cursor.items():
+        texts = [(item / key).need_text() for key in ("from", "to", "kind", "currency")]
+        amount = (item / "amount").need_number()
+        if amount is not None and all(text is not None for text in texts):
+            payer, payee, kind, currency = (text or "" for text in texts)
+            flows.append(
+                RevenueFlow(
+                    payer=payer,
+                    payee=payee,
+                    kind=kind,
+                    amount=amount,
+                    currency=currency,
+                    at={"": item.pointer, "amount": (item / "amount").pointer},
+                )
+            )
+    return tuple(flows)
+
+
+def read_positions(cursor: Cursor) -> tuple[Position, ...]:
+    found: list[Position] = []
+    for item in cursor.items():
+        party, currency = (item / "party").need_text(), (item / "currency").need_text()
+        value = (item / "value").need_number()
+        if party is not None and currency is not None and value is not None:
+            found.append(
+                Position(
+                    party=party,
+                    value=value,
+                    currency=currency,
+                    at={"": item.pointer, "value": (item / "value").pointer},
+                )
+            )
+    return tuple(found)
+
+
+def write_flows(report: SettlementReport) -> list[Json]:
+    return [
+        {
+            "from": flow.payer,
+            "to": flow.payee,
+            "kind": flow.kind,
+            "amount": flow.amount,
+            "currency": flow.currency,
+        }
+        for flow in report.flows
+    ]
+
+
+def write_positions(report: SettlementReport) -> list[Json]:
+    return [
+        {"party": position.party, "value": position.value, "currency": position.currency}
+        for position in report.positions
+    ]
+
+
+def read_error(cursor: Cursor) -> ProtocolError | None:
+    if cursor.object() is None:
+        return None
+    return ProtocolError(
+        code=(cursor / "code").text() or (cursor / "errorCode").text(),
+        text=(cursor / "message").text() or (cursor / "errorMessage").text(),
+        at={"": cursor.pointer},
+    )
+
+
+def write_error(error: ProtocolError) -> dict[str, Json]:
+    return {"code": error.code, "message": error.text}
+
+
+def hours(duration: str) -> Decimal | None:
+    """Read an ISO 8601 duration as hours; None when it is none or has no fixed length."""
+    seconds = duration_s(duration)
+    return None if seconds is None else seconds / 3600
+
+
+def duration_s(duration: str) -> Decimal | None:
+    """Read an ISO 8601 duration as seconds; None when it is none or has no fixed length."""
+    try:
+        parsed = isodate.parse_duration(duration, as_timedelta_if_possible=True)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if isinstance(parsed, isodate.Duration):
+        return None
+    return Decimal(parsed.days * 86400 + parsed.seconds) + Decimal(parsed.microseconds) / 1_000_000
+
+
+def iso_duration(hours_: Decimal) -> str:
+    """Write hours as an ISO 8601 duration in minutes."""
+    minutes = hours_ * 60
+    return f"PT{minutes.normalize():f}M"
+
+
+_WINDOW = re.compile(r"startTime == '([^']+)' && @\.duration == '([^']+)'")
+
+
+def write_filter(interval: Interval) -> dict[str, Json]:
+    """Write an intent as the JSONPath filter that both dialects search catalogues by."""
+    window = (
+        f"@.startTime == '{interval.start}' && @.duration == '{iso_duration(interval.duration_h)}'"
+    )
+    return {"type": "jsonpath", "expression": f"$..tradeWindow[?({window})]"}
+
+
+def read_filter(cursor: Cursor) -> Interval | None:
+    expression = (cursor / "expression").text()
+    match = _WINDOW.search(expression or "")
+    duration = hours(match[2]) if match else None
+    if match is None or duration is None:
+        return None
+    return Interval(start=match[1], duration_h=duration, at={"": (cursor / "expression").pointer})
+
+
+def read_window(cursor: Cursor, start: str, duration: str) -> Interval | None:
+    if cursor.object() is None:
+        return None
+    begin, length = (cursor / start).need_text(), (cursor / duration).need_text()
+    if begin is None or length is None:
+        return None
+    duration_h = hours(length)
+    if duration_h is None:
+        (cursor / duration).problem("is not an ISO 8601 duration")
+        return None
+    return Interval(start=begin, duration_h=duration_h, at={"": cursor.pointer})

@@ -1,0 +1,484 @@
+"""The contract dialect: camelCase context, `message.contract`, interval tables.
+
+Belongs here: where this dialect keeps each slot. Does not belong here: the inside
+of a building block (blocks), what is right (rules).
+
+Numbers of an interval (curve, approval, clearing, readings) are columns of one
+time series that grows from init to settlement; a column's name says who writes it.
+
+Source: facts/deg-contract-era, sections 1 and 3; facts/protocol, section A.3.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fields
+from gridwitness.dialects.blocks import (
+    iso_duration,
+    read_charges,
+    read_error,
+    read_filter,
+    read_flows,
+    read_positions,
+    read_window,
+    typed,
+    write_charges,
+    write_error,
+    write_filter,
+    write_flows,
+    write_positions,
+)
+from gridwitness.reference_impl.curves import Point
+from gridwitness.views import (
+    Approval,
+    ClearingResult,
+    EnergyContract,
+    Envelope,
+    Intent,
+    Interval,
+    MeterReading,
+    Offer,
+    OfferCurve,
+    Problem,
+    Reading,
+    SettlementReport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gridwitness.dialects.base import Json
+
+STATUS = {
+    "PENDING": ("DRAFT", "DRAFT"),
+    "ACTIVE": ("ACTIVE", "ACTIVE"),
+    "COMPLETED": ("COMPLETE", "CLOSED"),
+    "TERMINATED": ("CANCELLED", "CLOSED"),
+}
+AGENT, PROSUMER, GRID = "clearingAgent", "prosumer", "gridOperator"
+RESOURCE = "energy-of-the-interval"
+
+
+class ContractDialect:
+    """See the module's head."""
+
+    name = "contract"
+    mandatory_context = (
+        "action",
+        "version",
+        "bap_id",
+        "bap_uri",
+        "bpp_id",
+        "bpp_uri",
+        "transaction_id",
+        "message_id",
+        "timestamp",
+    )
+    _keys: ClassVar[Mapping[str, str]] = {
+        "action": "action",
+        "version": "version",
+        "bap_id": "bapId",
+        "bap_uri": "bapUri",
+        "bpp_id": "bppId",
+        "bpp_uri": "bppUri",
+        "transaction_id": "transactionId",
+        "message_id": "messageId",
+        "timestamp": "timestamp",
+        "ttl": "ttl",
+        "network_id": "networkId",
+    }
+
+    def context_key(self, field: str) -> str:
+        return self._keys[field]
+
+    def recognises(self, body: Json) -> bool:
+        context = Cursor(body, "", []) / "context"
+        return any((context / key) for key in ("messageId", "transactionId", "bapId"))
+
+    def read(self, body: Json) -> Reading:
+        problems: list[Problem] = []
+        root = Cursor(body, "", problems)
+        fields, at = read_envelope_fields(root / "context", self._keys)
+        message = root / "message"
+        filters = message / "intent" / "filters"
+        return Reading(
+            envelope=Envelope(**fields, at=at),
+            intent=Intent(interval=read_filter(filters), at={"": filters.pointer})
+            if filters
+            else None,
+            offers=tuple(
+                _read_offer(offer)
+                for catalogue in (message / "catalogs").items()
+                for offer in (catalogue / "offers").items()
+            ),
+            contract=_read_contract(message / "contract"),
+            error=read_error(root / "error") or read_error(message / "error"),
+            problems=tuple(problems),
+        )
+
+    def compose(self, reading: Reading) -> dict[str, Json]:
+        context = compose_context(reading.envelope, self._keys)
+        if reading.error is not None:
+            return {"context": context, "error": write_error(reading.error)}
+        message: dict[str, Json] = {}
+        if reading.intent is not None and reading.intent.interval is not None:
+            message["intent"] = {"filters": write_filter(reading.intent.interval)}
+        if reading.offers:
+            message["catalogs"] = [_write_catalogue(reading)]
+        if reading.contract is not None:
+            message["contract"] = _write_contract(reading.contract)
+        return {"context": context, "message": message}
+
+
+class _Series:
+    """The first interval of a time series: its period, and each column by payload type."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.interval = read_window(cursor / "intervalPeriod", "start", "duration")
+        self.units = {
+            (item / "payloadType").text(): (item / "units").text()
+            for item in (cursor / "payloadDescriptors").items()
+        }
+        self._columns = {
+            (payload / "type").text(): payload / "values"
+            for payload in (cursor / "intervals" / 0 / "payloads").items()
+        }
+        self._nowhere = cursor.nowhere
+
+    def column(self, payload_type: str) -> Cursor:
+        return self._columns.get(payload_type, self._nowhere)
+
+    def value(self, payload_type: str) -> Decimal | None:
+        return (self.column(payload_type) / 0).number()
+
+    def pointer(self, payload_type: str) -> str:
+        return (self.column(payload_type) / 0).pointer
+
+    def curve(self) -> OfferCurve | None:
+        prices, powers = self.column("OFFER_PRICE"), self.column("CAPACITY_OFFERED")
+        if not prices and not powers:
+            return None
+        pairs = [
+            (price.number(), power.number())
+            for price, power in zip(prices.items(), powers.items(), strict=False)
+        ]
+        if len(list(prices.items())) != len(list(powers.items())):
+            powers.problem("has not as many values as OFFER_PRICE")
+        points = tuple(Point(p, x) for p, x in pairs if p is not None and x is not None)
+        units = self.units.get("OFFER_PRICE") or ""
+        return OfferCurve(
+            currency=units.removesuffix("_PER_KWH") or None,
+            min_export_kw=points[0].power_kw if points else Decimal(0),
+            max_export_kw=points[-1].power_kw if points else Decimal(0),
+            points=points,
+            at={"": powers.pointer, "points": powers.pointer},
+        )
+
+
+def _read_contract(contract: Cursor) -> EnergyContract | None:
+    if contract.object() is None:
+        return None
+    commitment = contract / "commitments" / 0
+    series = _Series(commitment / "commitmentAttributes")
+    terms = contract / "contractAttributes"
+    roles = {(role / "role").text(): role / "participantId" for role in (terms / "roles").items()}
+    agent, prosumer, grid = (roles.get(n, contract.nowhere) for n in (AGENT, PROSUMER, GRID))
+    code = (contract / "status" / "code").text()
+    return EnergyContract(
+        contract_id=(contract / "id").text(),
+        status=next((name for name, codes in STATUS.items() if codes[0] == code), code),
+        offer_id=(commitment / "offer" / "id").text(),
+        participant_id=prosumer.text(),
+        clearing_agent_id=agent.text(),
+        grid_operator_id=grid.text(),
+        meter_id=_meter_id(contract, prosumer.text()),
+        interval=series.interval,
+        curve=series.curve(),
+        requested_kw=series.value("CAPACITY_REQUESTED"),
+        approval=_read_approval(series),
+        charges=read_charges(terms / "charges"),
+        clearing=_read_clearing(series),
+        readings=_read_readings(contract),
+        settlement=_read_settlement(contract),
+        at={
+            "": contract.pointer,
+            "status": (contract / "status" / "code").pointer,
+            "contract_id": (contract / "id").pointer,
+        },
+    )
+
+
+def _meter_id(contract: Cursor, participant_id: str | None) -> str | None:
+    for participant in (contract / "participants").items():
+        if (participant / "id").text() == participant_id:
+            return (participant / "participantAttributes" / "meterId").text()
+    return None
+
+
+def _read_approval(series: _Series) -> Approval | None:
+    approved = series.value("APPROVED_MAX_TRADE")
+    if approved is None:
+        return None
+    return Approval(
+        approved_max_trade_kw=approved,
+        sanctioned_load_kw=series.value("SANCTIONED_LOAD"),
+        committed_kw=series.value("CAPACITY_COMMITTED"),
+        at={"": series.pointer("APPROVED_MAX_TRADE")},
+    )
+
+
+def _read_clearing(series: _Series) -> ClearingResult | None:
+    cleared_kw = series.value("CAPACITY_CLEARED")
+    if cleared_kw is None:
+        return None
+    return ClearingResult(
+        cleared_power_kw=cleared_kw,
+        clearing_price_per_kwh=series.value("CLEARING_PRICE"),
+        at={
+            "": series.pointer("CAPACITY_CLEARED"),
+            "cleared_power_kw": series.pointer("CAPACITY_CLEARED"),
+            "clearing_price_per_kwh": series.pointer("CLEARING_PRICE"),
+        },
+    )
+
+
+def _read_readings(contract: Cursor) -> tuple[MeterReading, ...]:
+    readings: list[MeterReading] = []
+    for performance in (contract / "performance").items():
+        for meter in (performance / "performanceAttributes" / "meters").items():
+            series = _Series(meter / "telemetry")
+            meter_id, energy = (meter / "meterId").need_text(), series.value("USAGE")
+            if meter_id is not None and energy is not None:
+                at = {"": meter.pointer, "energy_kwh": series.pointer("USAGE")}
+                readings.append(MeterReading(meter_id=meter_id, energy_kwh=energy, at=at))
+    return tuple(readings)
+
+
+def _read_settlement(contract: Cursor) -> SettlementReport | None:
+    paid = contract / "settlements" / 0 / "settlementAttributes"
+    left = contract / "consideration" / 0 / "considerationAttributes"
+    if not paid and not left:
+        return None
+    return SettlementReport(
+        flows=read_flows(paid / "flows"),
+        positions=read_positions(left / "revenueFlows"),
+        at={
+            "": paid.pointer,
+            "flows": (paid / "flows").pointer,
+            "positions": (left / "revenueFlows").pointer,
+        },
+    )
+
+
+def _read_offer(offer: Cursor) -> Offer:
+    attributes = offer / "offerAttributes"
+    return Offer(
+        offer_id=(offer / "id").text() or "",
+        provider_id=(offer / "provider" / "id").text(),
+        pricing_model=(attributes / "pricingModel").text(),
+        clearing_agent_id=(attributes / "clearingAgentId").text(),
+        interval=read_window(attributes / "tradeWindow", "startTime", "duration"),
+        charges=read_charges(attributes / "charges"),
+        at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
+    )
+
+
+_WRITTEN_BY = {
+    "OFFER_PRICE": PROSUMER,
+    "CAPACITY_OFFERED": PROSUMER,
+    "CAPACITY_REQUESTED": AGENT,
+    "APPROVED_MAX_TRADE": GRID,
+    "SANCTIONED_LOAD": GRID,
+    "CAPACITY_COMMITTED": GRID,
+    "CLEARING_PRICE": AGENT,
+    "CAPACITY_CLEARED": AGENT,
+    "USAGE": GRID,
+}
+_PRICES = ("OFFER_PRICE", "CLEARING_PRICE")
+
+
+def _write_series(
+    interval: Interval | None, columns: dict[str, list[Decimal | None]], currency: str | None
+) -> dict[str, Json] | None:
+    present = {
+        kind: [value for value in values if value is not None]
+        for kind, values in columns.items()
+        if any(value is not None for value in values)
+    }
+    if interval is None:
+        return None
+
+    def units(kind: str) -> str | None:
+        if kind in _PRICES:
+            return f"{currency}_PER_KWH" if currency else None
+        return "KWH" if kind == "USAGE" else "KW"
+
+    descriptors = [
+        {"payloadType": kind, "units": units(kind), "insertedBy": _WRITTEN_BY[kind]}
+        for kind in present
+    ]
+    return typed(
+        "TimeSeries",
+        {
+            "intervalPeriod": {
+                "start": interval.start,
+                "duration": iso_duration(interval.duration_h),
+            },
+            "payloadDescriptors": [
+                {key: value for key, value in item.items() if value is not None}
+                for item in descriptors
+            ],
+            "intervals": [
+                {
+                    "id": 0,
+                    "payloads": [{"type": kind, "values": v} for kind, v in present.items()],
+                }
+            ],
+        },
+    )
+
+
+def _write_contract(contract: EnergyContract) -> dict[str, Json]:
+    curve, approval, clearing = contract.curve, contract.approval, contract.clearing
+    contract_code, commitment_code = STATUS.get(contract.status or "", (contract.status,) * 2)
+    columns: dict[str, list[Decimal | None]] = {
+        "OFFER_PRICE": [point.price_per_kwh for point in curve.points] if curve else [],
+        "CAPACITY_OFFERED": [point.power_kw for point in curve.points] if curve else [],
+        "CAPACITY_REQUESTED": [contract.requested_kw],
+        "APPROVED_MAX_TRADE": [approval.approved_max_trade_kw if approval else None],
+        "SANCTIONED_LOAD": [approval.sanctioned_load_kw if approval else None],
+        "CAPACITY_COMMITTED": [approval.committed_kw if approval else None],
+        "CLEARING_PRICE": [clearing.clearing_price_per_kwh if clearing else None],
+        "CAPACITY_CLEARED": [clearing.cleared_power_kw if clearing else None],
+    }
+    currency = curve.currency if curve else None
+    if currency is None and contract.charges is not None:
+        currency = contract.charges.currency
+    commitment: dict[str, Json] = {
+        "status": {"descriptor": {"code": commitment_code}},
+        "resources": [{"id": RESOURCE, "quantity": {"unitCode": "KWH"}}],
+        "offer": {"id": contract.offer_id, "resourceIds": [RESOURCE]}
+        if contract.offer_id
+        else None,
+        "commitmentAttributes": _write_series(contract.interval, columns, currency),
+    }
+    roles = {
+        AGENT: contract.clearing_agent_id,
+        PROSUMER: contract.participant_id,
+        GRID: contract.grid_operator_id,
+    }
+    members: dict[str, Json] = {
+        "id": contract.contract_id,
+        "status": {"code": contract_code},
+        "commitments": [{key: value for key, value in commitment.items() if value is not None}],
+        "participants": _write_participants(contract),
+        "contractAttributes": typed(
+            "EnergyContract",
+            {
+                "roles": [{"role": role, "participantId": who} for role, who in roles.items()],
+                "charges": write_charges(contract.charges),
+            },
+        ),
+        "performance": _write_performance(contract),
+    } | _write_settlement(contract)
+    return {key: value for key, value in members.items() if value is not None}
+
+
+def _write_participants(contract: EnergyContract) -> list[Json] | None:
+    if contract.participant_id is None:
+        return None
+    participant: dict[str, Json] = {"id": contract.participant_id}
+    if contract.meter_id is not None:
+        participant["participantAttributes"] = typed(
+            "EnergyCustomer", {"meterId": contract.meter_id}
+        )
+    return [participant]
+
+
+def _write_performance(contract: EnergyContract) -> list[Json] | None:
+    if not contract.readings:
+        return None
+    meters = [
+        {
+            "meterId": reading.meter_id,
+            "telemetry": _write_series(contract.interval, {"USAGE": [reading.energy_kwh]}, None),
+        }
+        for reading in contract.readings
+    ]
+    return [
+        {
+            "id": "delivery",
+            "status": {"code": "DELIVERED"},
+            "performanceAttributes": typed("EnergyDelivery", {"meters": meters}),
+        }
+    ]
+
+
+def _write_settlement(contract: EnergyContract) -> dict[str, Json]:
+    report = contract.settlement
+    if report is None:
+        return {}
+    return {
+        "consideration": [
+            {
+                "id": "revenue",
+                "status": {"code": "SETTLED"},
+                "considerationAttributes": typed(
+                    "RevenueFlow", {"revenueFlows": write_positions(report)}
+                ),
+            }
+        ],
+        "settlements": [
+            {
+                "id": "settlement",
+                "considerationId": "revenue",
+                "status": "COMPLETE",
+                "settlementAttributes": typed("SettlementReport", {"flows": write_flows(report)}),
+            }
+        ],
+    }
+
+
+def _write_catalogue(reading: Reading) -> dict[str, Json]:
+    offers: list[Json] = []
+    for offer in reading.offers:
+        interval = offer.interval
+        offers.append(
+            {
+                "id": offer.offer_id,
+                "descriptor": {"name": "Energy of one interval, pay as clear"},
+                "provider": {
+                    "id": offer.provider_id,
+                    "descriptor": {"name": "Clearing agent"},
+                },
+                "resourceIds": [RESOURCE],
+                "offerAttributes": typed(
+                    "EnergyOffer",
+                    {
+                        "pricingModel": offer.pricing_model,
+                        "clearingAgentId": offer.clearing_agent_id,
+                        "tradeWindow": interval
+                        and {
+                            "startTime": interval.start,
+                            "duration": iso_duration(interval.duration_h),
+                        },
+                        "charges": write_charges(offer.charges),
+                    },
+                ),
+            }
+        )
+    return {
+        "id": "market",
+        "descriptor": {"name": "Energy market"},
+        "provider": {
+            "id": reading.envelope.bpp_id,
+            "descriptor": {"name": "Clearing agent"},
+        },
+        "resources": [{"id": RESOURCE, "descriptor": {"name": "Energy"}}],
+        "offers": offers,
+    }
+
+
+CONTRACT = ContractDialect()

@@ -1,0 +1,128 @@
+"""The fixtures that steps are written against, for a run that has a plan.
+
+Belongs here: the cast of a run and of a scenario as pytest fixtures. Does not
+belong here: hooks (run), sentences (steps).
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gridwitness.editions import editions
+from gridwitness.hearing import Hearing
+from gridwitness.mocks.defects import DEFECTS
+from gridwitness.mocks.sandbox import Outsider, Sandbox
+from gridwitness.plan import Plan
+from gridwitness.registry import Record
+from gridwitness.signing import read_private_key
+from gridwitness.trace import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.mocks.conduct import Conduct
+    from gridwitness.plan import Casting
+
+PLAN = pytest.StashKey[Plan]()
+FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
+
+
+@pytest.fixture(scope="session")
+def plan(request: pytest.FixtureRequest) -> Plan:
+    return request.config.stash[PLAN]
+
+
+@pytest.fixture(scope="session")
+def sandbox(plan: Plan, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """One wire for all scenarios of a process."""
+    with sandbox_for(plan, worker_number(request.config)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def casting(request: pytest.FixtureRequest) -> Casting:
+    """The seat, edition and defect of this scenario; the run parametrizes it."""
+    return request.param
+
+
+@pytest.fixture
+def broken(casting: Casting) -> tuple[str, Conduct] | None:
+    """Who misbehaves and how, when a defect is tried."""
+    if casting.defect is None:
+        return None
+    defect = DEFECTS[casting.defect]
+    return defect.role, defect.conduct
+
+
+@pytest.fixture(autouse=True)
+def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hearing:
+    """The judge of this scenario."""
+    node: pytest.Function = request.node
+    test_name = node.originalname
+    name = node.name.replace("[", "-").replace("]", "").removeprefix("test_")
+    feature = feature_path(node.path).removesuffix(".feature").replace("/", "-")
+    defect = DEFECTS[casting.defect] if casting.defect else None
+    return Hearing(
+        subject=defect.subject if defect else casting.seat,
+        trace_file=f"traces/{feature}-{name}.jsonl",
+        rerun=f"{plan.command} -k '{test_name} and {casting.label}'",
+        absent=plan.absent,
+    )
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene:
+    """What the trace of this scenario is the trace of."""
+    return Scene(
+        feature=feature_path(request.node.path),
+        scenario=scenario_name(request.node),
+        seat=casting.seat,
+        dialect=casting.dialect,
+        edition=casting.edition,
+        strictness=casting.strictness,
+        price_tick=plan.price_tick,
+        power_step=plan.power_step,
+    )
+
+
+def feature_path(path: Path) -> str:
+    """Give a feature's path below features/."""
+    return path.relative_to(FEATURES).as_posix()
+
+
+def worker_number(config: pytest.Config) -> int:
+    """Give the number of this xdist worker, 0 when there is but one process."""
+    workerinput: dict[str, str] = getattr(config, "workerinput", {})
+    return int(workerinput.get("workerid", "gw0").removeprefix("gw"))
+
+
+def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
+    """Set the sandbox of a plan up; workers beyond the first listen on further ports."""
+    outsider = None
+    if plan.participant is not None:
+        who = plan.participant
+        outsider = Outsider(
+            plan.castings[0].seat,
+            Record(who.subscriber_id, who.url, "BPP", who.key_id, who.public_key),
+        )
+    speaks = {(casting.edition, casting.strictness) for casting in plan.castings}
+    return Sandbox(
+        plan.seed_bytes,
+        port=plan.port + worker if plan.port else 0,
+        callback_host=plan.callback_host,
+        patience=plan.patience,
+        speaks=sorted(speaks, key=lambda pair: editions()[pair[0]].dialect),
+        outsider=outsider,
+        key=read_private_key(plan.key) if plan.key else None,
+    )
+
+
+def scenario_name(item: pytest.Item) -> str:
+    """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring."""
+    docstring: str = getattr(item, "function").__doc__ or item.name  # noqa: B009 (untyped)
+    return docstring.partition(": ")[2] or docstring

@@ -1,0 +1,190 @@
+"""Judgement: what the rules find in a trace, as verdicts.
+
+Belongs here: running the rules of an edition over a trace, attributing what they
+find, the words for the result. Does not belong here: the rules, writing reports.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from gridwitness.editions import editions
+from gridwitness.rules import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gridwitness.rules import Outcome, Rule
+    from gridwitness.trace import Trace
+
+Verdict = Literal[
+    "passed", "nonconformant", "warning", "not_applicable", "untestable", "harness_error"
+]
+RED: frozenset[Verdict] = frozenset({"nonconformant", "untestable", "harness_error"})
+SEVERITY: tuple[Verdict, ...] = (
+    "harness_error",
+    "nonconformant",
+    "untestable",
+    "warning",
+    "passed",
+    "not_applicable",
+)
+"""The gravest first; the verdict of a whole is that of its gravest part."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that does not hold at one place, attributed to one actor.
+
+    pointer is a JSON Pointer into the message's body, or into the body of its
+    answer when in_answer is set.
+    """
+
+    rule: str
+    level: str
+    verdict: Verdict
+    sentence: str
+    source: str
+    actor: str
+    observed: str
+    expected: str
+    message: int
+    pointer: str
+    in_answer: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one trace shows.
+
+    verdicts holds one word a rule of the edition; a rule that examined nothing is
+    missing. exercised counts what each rule examined of the participant under test.
+    """
+
+    findings: tuple[Finding, ...]
+    verdicts: Mapping[str, Verdict]
+    exercised: Mapping[str, int]
+
+    @property
+    def verdict(self) -> Verdict:
+        return gravest(["passed", *(finding.verdict for finding in self.findings)])
+
+    def untested(self, families: Iterable[str]) -> list[Rule]:
+        """Give the rules of some families that examined nothing of the participant."""
+        return [
+            rule
+            for rule in rules().values()
+            if rule.family in families and rule.id in self.verdicts and not self.exercised[rule.id]
+        ]
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """Give the gravest of some verdicts."""
+    return min(verdicts, key=SEVERITY.index)
+
+
+def required(edition_id: str, role: str) -> list[Rule]:
+    """Give the rules of an edition that can find fault with a role."""
+    wanted = editions()[edition_id].rules
+    return [rule for rule in rules().values() if rule.id in wanted and role in rule.judges]
+
+
+def judge(trace: Trace, subject: str) -> Judgement:
+    """Judge a trace by every rule of its edition.
+
+    subject is the actor in the seat. What a rule finds at another actor is a fault
+    of the harness, and so is a rule that fails; what is wrong on purpose is none.
+    """
+    edition = editions()[trace.scene.edition]
+    findings: list[Finding] = []
+    verdicts: dict[str, Verdict] = {}
+    exercised: dict[str, int] = {}
+    role = trace.role(subject)
+    for rule in rules().values():
+        if rule.id not in edition.rules:
+            continue
+        lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
+        outcomes, broken = _examine(rule, trace)
+        found = [
+            _finding(rule, item, subject, lenient=lenient)
+            for item in outcomes
+            if not item.kept and not _on_purpose(item)
+        ]
+        if broken:
+            found.append(_our_fault(rule, broken))
+        findings += found
+        mine = [item for item in outcomes if item.actor == subject]
+        exercised[rule.id] = len(mine)
+        applies = role in rule.judges
+        if found:
+            verdicts[rule.id] = gravest(finding.verdict for finding in found)
+        elif applies:
+            verdicts[rule.id] = "passed" if mine else "untestable"
+        else:
+            verdicts[rule.id] = "not_applicable"
+    return Judgement(tuple(findings), verdicts, exercised)
+
+
+def _examine(rule: Rule, trace: Trace) -> tuple[list[Outcome], str]:
+    try:
+        return list(rule.check(trace)), ""
+    except Exception:  # noqa: BLE001 (a rule that fails is our fault, and must not hide the others)
+        return [], traceback.format_exc()
+
+
+def _on_purpose(item: Outcome) -> bool:
+    return item.message.deliberate is not None and item.actor == item.message.sender
+
+
+def _finding(rule: Rule, item: Outcome, subject: str, *, lenient: bool) -> Finding:
+    verdict: Verdict = "nonconformant"
+    if item.actor != subject:
+        verdict = "harness_error"
+    elif lenient or rule.level != "MUST":
+        verdict = "warning"
+    return Finding(
+        rule=rule.id,
+        level=rule.level,
+        verdict=verdict,
+        sentence=rule.sentence,
+        source=rule.source,
+        actor=item.actor or "nobody known",
+        observed=item.observed,
+        expected=item.expected,
+        message=item.message.number,
+        pointer=item.pointer,
+        in_answer=item.in_answer,
+    )
+
+
+def _our_fault(rule: Rule, detail: str) -> Finding:
+    return Finding(
+        rule=rule.id,
+        level=rule.level,
+        verdict="harness_error",
+        sentence=rule.sentence,
+        source=rule.source,
+        actor="gridwitness",
+        observed=detail.strip().splitlines()[-1],
+        expected="a rule that can judge any trace",
+        message=0,
+        pointer="",
+        detail=detail,
+    )
+
+
+def explain(finding: Finding, trace_file: str, rerun: str) -> str:
+    """Tell a finding in five lines: rule, observed, expected, evidence, source, rerun."""
+    place = f"{trace_file}:{finding.message + 1}" if finding.message else "no message"
+    body = " (answer)" if finding.in_answer else ""
+    return (
+        f"{finding.rule}: {finding.sentence}\n"
+        f"  observed  {finding.observed}\n"
+        f"  expected  {finding.expected}\n"
+        f"  evidence  {place}#{finding.pointer}{body}\n"
+        f"  source    {finding.source}\n"
+        f"  rerun     {rerun}"
+    ) + (f"\n{finding.detail}" if finding.detail else "")

@@ -1,0 +1,278 @@
+"""The report: what a run found, as `report.json`, and what is derived from it.
+
+Belongs here: scenario records, the verdict of the whole, writing the outputs. Does
+not belong here: printing (terminal), judging (judgement).
+
+report.json and the traces are the only truth; everything else can be rebuilt from
+them (`rebuild`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+from gridwitness import __version__
+from gridwitness.editions import editions
+from gridwitness.errors import UserError
+from gridwitness.judgement import RED, SEVERITY, Finding, Verdict, gravest, required
+from gridwitness.junit import write_junit
+from gridwitness.rules import rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gridwitness.hearing import Hearing
+    from gridwitness.plan import Casting, Plan
+
+SCHEMA = "https://gridwitness.example/schemas/report/1"
+EXIT_STATUS = {"conformant": 0, "nonconformant": 1, "untestable": 1, "harness_error": 3}
+
+
+@dataclass(frozen=True)
+class ScenarioRecord:
+    """One scenario as it ended. rules maps an id to its verdict and what it examined."""
+
+    feature: str
+    name: str
+    seat: str
+    dialect: str
+    edition: str
+    strictness: str
+    defect: str | None
+    verdict: str
+    duration_s: float
+    trace: str | None
+    trace_sha256: str | None
+    message: str
+    rerun: str
+    rules: dict[str, tuple[str, int]]
+    findings: list[dict[str, Any]]
+
+    @classmethod
+    def of(  # noqa: PLR0913 (what is known when a scenario ends)
+        cls,
+        *,
+        feature: str,
+        name: str,
+        casting: Casting,
+        hearing: Hearing | None,
+        duration_s: float,
+        message: str,
+        escaped: bool,
+        out: Path,
+    ) -> ScenarioRecord:
+        verdict: Verdict = hearing.verdict if hearing and not escaped else "harness_error"
+        judged = hearing.judgement if hearing else None
+        trace = hearing.trace_file if hearing and hearing.trace is not None else None
+        return cls(
+            feature=feature,
+            name=name,
+            seat=casting.seat,
+            dialect=casting.dialect,
+            edition=casting.edition,
+            strictness=casting.strictness,
+            defect=casting.defect,
+            verdict=verdict,
+            duration_s=round(duration_s, 4),
+            trace=trace,
+            trace_sha256=_sha256(out / trace) if trace else None,
+            message=message,
+            rerun=hearing.rerun if hearing else "",
+            rules={
+                rule_id: (hearing.rule_verdict(rule_id), judged.exercised[rule_id])
+                for rule_id in judged.verdicts
+            }
+            if hearing and judged
+            else {},
+            findings=[_finding(f, name, trace) for f in hearing.findings] if hearing else [],
+        )
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass
+class Results:
+    """The scenarios of a run as they come in."""
+
+    records: list[ScenarioRecord] = field(default_factory=list[ScenarioRecord])
+    started_s: float = 0.0
+
+    def add(self, record: ScenarioRecord) -> None:
+        self.records.append(record)
+
+
+def _finding(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "level": finding.level,
+        "verdict": finding.verdict,
+        "sentence": finding.sentence,
+        "scenario": scenario,
+        "actor": finding.actor,
+        "observed": finding.observed,
+        "expected": finding.expected,
+        "evidence": {
+            "trace": trace,
+            "message": finding.message,
+            "pointer": finding.pointer,
+            "in_answer": finding.in_answer,
+        },
+        "source": finding.source,
+    } | ({"detail": finding.detail} if finding.detail else {})
+
+
+def build(plan: Plan, results: Results) -> dict[str, Any]:
+    """Build the report of a run from its scenarios."""
+    records = sorted(results.records, key=lambda r: (r.feature, r.name, r.dialect, r.defect or ""))
+    rule_lines = _rules(plan, records)
+    verdicts = [cast("Verdict", record.verdict) for record in records]
+    verdicts += [line["verdict"] for line in rule_lines]
+    worst = gravest(verdicts) if records else "untestable"
+    findings = [
+        finding
+        | {"dialect": record.dialect, "rerun": record.rerun}
+        | ({"defect": record.defect} if record.defect else {})
+        for record in records
+        for finding in record.findings
+    ]
+    scenarios = [
+        {name: value for name, value in asdict(record).items() if name not in ("rules", "findings")}
+        for record in records
+    ]
+    participant = plan.participant
+    return {
+        "$schema": SCHEMA,
+        "version": 1,
+        "tool": {"name": "gridwitness", "version": __version__, "python": platform.python_version()},
+        "verdict": worst if worst in RED else "conformant",
+        "participant": {
+            "name": plan.name,
+            "subscriber_id": participant.subscriber_id if participant else None,
+            "url": participant.url if participant else None,
+            "seats": sorted({casting.seat for casting in plan.castings}),
+        },
+        "edition": {casting.dialect: casting.edition for casting in plan.castings},
+        "strictness": plan.castings[0].strictness,
+        "command": plan.command,
+        "scenarios": scenarios,
+        "rules": rule_lines,
+        "findings": findings,
+        "summary": {
+            "scenarios": _count(verdicts[: len(records)]),
+            "rules": _count([line["verdict"] for line in rule_lines]),
+            "findings": len(findings),
+            "messages": None,
+        },
+        "traces": {r.trace: r.trace_sha256 for r in records if r.trace is not None},
+    }
+
+
+def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
+    """Tell for each required rule what the whole run shows, in every dialect that was spoken.
+
+    A rule must be exercised in each dialect; in one where no scenario did, it is
+    untestable whatever the others show.
+    """
+    lines: list[dict[str, Any]] = []
+    wanted = {
+        (casting.dialect, rule.id)
+        for casting in plan.castings
+        for rule in rules().values()
+        if rule.id in editions()[casting.edition].rules
+    }
+    judged = {
+        (casting.dialect, rule.id)
+        for casting in plan.castings
+        for rule in required(casting.edition, casting.seat)
+    }
+    for rule in rules().values():
+        dialects = sorted(dialect for dialect, rule_id in wanted if rule_id == rule.id)
+        if not dialects:
+            continue
+        exercised = 0
+        verdicts: list[Verdict] = []
+        for dialect in dialects:
+            seen = [r.rules[rule.id] for r in records if r.dialect == dialect and rule.id in r.rules]
+            count = sum(number for _, number in seen)
+            exercised += count
+            found = [cast("Verdict", verdict) for verdict, _ in seen if verdict != "untestable"]
+            if rule.id in plan.absent and not set(found) & RED:
+                found = ["not_applicable"]
+            elif (dialect, rule.id) not in judged:
+                found = [*found, "not_applicable"]
+            elif not count:
+                found = [*found, "untestable"]
+            verdicts.append(gravest(found))
+        lines.append(
+            {
+                "id": rule.id,
+                "level": rule.level,
+                "verdict": gravest(verdicts),
+                "exercised": exercised,
+                "sentence": rule.sentence,
+                "source": rule.source,
+            }
+            | ({"absent": plan.absent[rule.id]} if rule.id in plan.absent else {})
+        )
+    return lines
+
+
+def _count(verdicts: list[Verdict]) -> dict[str, int]:
+    return {verdict: verdicts.count(verdict) for verdict in SEVERITY if verdict in verdicts}
+
+
+def write_outputs(plan: Plan, results: Results, out: Path) -> None:
+    """Write report.json and everything that is derived from it."""
+    report = build(plan, results)
+    report["summary"]["messages"] = sum(_messages(out / trace) for trace in report["traces"])
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    (out / "report.json").write_text(text, "utf-8")
+    write_junit(report, out / "junit.xml")
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    """Read the report in a folder and check it against its schema and its traces.
+
+    Raises UserError when there is none, or when it or a trace was changed.
+    """
+    import jsonschema  # noqa: PLC0415 (only this command needs it)
+
+    file = out / "report.json"
+    mend = "name the folder that a run wrote (its --out), as the run left it"
+    try:
+        report: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        schema = json.loads(
+            files("gridwitness.schemas").joinpath("own/report.schema.json").read_text("utf-8")
+        )
+        jsonschema.validate(report, schema)
+    except (OSError, ValueError) as error:
+        raise UserError(f"is not a report ({error})", where=str(file), mend=mend) from error
+    except jsonschema.ValidationError as error:
+        what = f"is not a report: {error.json_path}: {error.message}"
+        raise UserError(what, where=str(file), mend=mend) from error
+    for trace, sha256 in report["traces"].items():
+        if not (out / trace).is_file() or _sha256(out / trace) != sha256:
+            raise UserError("is not the trace that was judged", where=str(out / trace), mend=mend)
+    return report
+
+
+def rebuild(out: Path) -> dict[str, Any]:
+    """Derive every artefact of a run again, from its report and traces alone."""
+    report = read_report(out)
+    write_junit(report, out / "junit.xml")
+    return report
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _messages(path: Path) -> int:
+    return path.read_bytes().count(b"\n") - 1

@@ -1,0 +1,122 @@
+"""Rules: what conformance means, one pure function a rule.
+
+Belongs here: the registry of rules, and what a rule yields. Each module beside
+this one holds one family. Does not belong here: verdicts (judgement), I/O.
+
+A rule looks at a trace and yields an `Outcome` for everything it examined, kept or
+broken, each attributed to one actor. A rule that yields nothing was not exercised;
+silence is never a pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gridwitness.trace import Message, Trace
+
+    Check = Callable[[Trace], Iterator["Outcome"]]
+
+Level = Literal["MUST", "SHOULD", "MAY"]
+FAMILIES = (
+    "envelope",
+    "acknowledgement",
+    "signature",
+    "correlation",
+    "sequence",
+    "market",
+    "locking",
+    "money",
+)
+"""The modules that define rules; a test holds the list complete."""
+
+EVERYONE = ("market participant", "clearing agent", "utility")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rule found where it looked: kept, or observed against expected.
+
+    pointer is a JSON Pointer into the body of the message, or into its answer's body
+    when in_answer is set.
+    """
+
+    kept: bool
+    actor: str | None
+    message: Message
+    observed: str = ""
+    expected: str = ""
+    pointer: str = ""
+    in_answer: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One requirement: id, level, source, sentence, and the check.
+
+    judges names the roles it can find fault with; in another seat it does not apply.
+    on_refusal: only a message that ought to be refused exercises it.
+    """
+
+    id: str
+    level: Level
+    source: str
+    sentence: str
+    judges: tuple[str, ...]
+    on_refusal: bool
+    check: Check
+
+    @property
+    def family(self) -> str:
+        return self.id.partition("-")[0]
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(
+    id_: str,
+    level: Level,
+    *,
+    source: str,
+    judges: tuple[str, ...] = EVERYONE,
+    on_refusal: bool = False,
+) -> Callable[[Check], Check]:
+    """Register a check as a rule; its docstring's first line is the sentence."""
+
+    def register(check: Check) -> Check:
+        if id_ in _RULES:
+            raise ValueError(f"two rules are called {id_}")
+        sentence = (inspect.getdoc(check) or "").partition("\n")[0]
+        _RULES[id_] = Rule(id_, level, source, sentence, judges, on_refusal, check)
+        return check
+
+    return register
+
+
+def rules() -> dict[str, Rule]:
+    """Give every rule by its id, in the order of the families."""
+    for family in FAMILIES:
+        importlib.import_module(f"{__name__}.{family}")
+    return dict(_RULES)
+
+
+def outcome(  # noqa: PLR0913 (what a finding says)
+    kept: bool,  # noqa: FBT001 (reads as a sentence: outcome(kept, by=...))
+    *,
+    by: str | None,
+    message: Message,
+    observed: str = "",
+    expected: str = "",
+    pointer: str = "",
+    in_answer: bool = False,
+) -> Outcome:
+    """Say what was found at one place."""
+    if kept:
+        return Outcome(True, by, message)
+    return Outcome(False, by, message, observed, expected, pointer, in_answer)

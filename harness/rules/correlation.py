@@ -1,0 +1,134 @@
+"""COR: requests and the callbacks that answer them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gridwitness.acks import ACK, read_ack
+from gridwitness.dialects import DIALECTS
+from gridwitness.rules import outcome, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.rules import Outcome
+    from gridwitness.trace import Message, Trace
+
+
+def _requests(trace: Trace) -> Iterator[Message]:
+    return (message for message in trace.beckn if not message.is_callback)
+
+
+def _status(message: Message) -> str | None:
+    ack = read_ack(message.answer.body) if message.answer else None
+    return ack.status if ack else None
+
+
+def _pointer(message: Message, field: str) -> str:
+    return f"/context/{DIALECTS[message.dialect or 'order'].context_key(field)}"
+
+
+def _expects_callback(message: Message) -> bool:
+    return message.deadline_s is not None
+
+
+@rule("COR-001", "MUST", source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04")
+def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
+    """A callback carries the message id of the request it answers."""
+    for request in _requests(trace):
+        asked = request.reading.envelope.message_id
+        callbacks = trace.callbacks_of(request)
+        if not callbacks or asked is None:
+            continue
+        answered = callbacks[0].reading.envelope.message_id
+        yield outcome(
+            answered == asked,
+            by=callbacks[0].sender,
+            message=callbacks[0],
+            observed=f"{callbacks[0].action} carried {answered!r}",
+            expected=f"{asked!r}, as in {request.action}",
+            pointer=_pointer(callbacks[0], "message_id"),
+        )
+
+
+@rule("COR-002", "MUST", source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05")
+def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
+    """A callback carries a transaction id under which its receiver asked something."""
+    for message in trace.beckn:
+        if not message.is_callback or message.receiver is None:
+            continue
+        opened = {
+            request.reading.envelope.transaction_id
+            for request in _requests(trace)
+            if request.sender == message.receiver and request.number < message.number
+        }
+        transaction_id = message.reading.envelope.transaction_id
+        yield outcome(
+            transaction_id in opened,
+            by=message.sender,
+            message=message,
+            observed=f"transaction {transaction_id!r}",
+            expected=f"a transaction that {message.receiver} opened",
+            pointer=_pointer(message, "transaction_id"),
+        )
+
+
+@rule("COR-003", "MUST", source="NFH-013, CON-013-16: a request has a message id of its own")
+def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
+    """A request carries a message id that no earlier request of its sender carried."""
+    seen: set[tuple[str | None, str]] = set()
+    for request in _requests(trace):
+        message_id = request.reading.envelope.message_id
+        if message_id is None:
+            continue
+        key = request.sender, message_id
+        yield outcome(
+            key not in seen,
+            by=request.sender,
+            message=request,
+            observed=f"{request.action} carries {message_id!r} again",
+            expected="an id of its own",
+            pointer=_pointer(request, "message_id"),
+        )
+        seen.add(key)
+
+
+@rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
+def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
+    """A request that was acknowledged gets its callback before its ttl has passed."""
+    strays = [message for message in trace.messages if message.receiver is None]
+    for request in _requests(trace):
+        if _status(request) != ACK or request.deadline_s is None:
+            continue
+        callbacks = trace.callbacks_of(request)
+        in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)
+        waited_s = request.deadline_s - request.sent_s
+        where = trace.scene.uris.get(request.sender or "", "")
+        seen = f"no on_{request.action} within {waited_s:g} s"
+        if callbacks and not in_time:
+            seen = f"on_{request.action} came {callbacks[0].sent_s - request.sent_s:.1f} s later"
+        elif strays:
+            seen += f"; a {strays[0].method} to {strays[0].url} reached nobody"
+        yield outcome(
+            in_time,
+            by=request.receiver,
+            message=request,
+            observed=seen,
+            expected=f"a POST to {where}/on_{request.action}",
+        )
+
+
+@rule("COR-005", "MUST", source="NFH-013, CON-013-09: a NACK is not followed by a callback", on_refusal=True)
+def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
+    """A request that was refused gets no callback."""
+    for request in _requests(trace):
+        if _status(request) in (None, ACK) or not _expects_callback(request):
+            continue
+        callbacks = trace.callbacks_of(request)
+        yield outcome(
+            not callbacks,
+            by=request.receiver,
+            message=callbacks[0] if callbacks else request,
+            observed=f"on_{request.action} although {request.action} was refused",
+            expected="no callback",
+        )

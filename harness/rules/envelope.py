@@ -1,0 +1,221 @@
+"""ENV: the context of a message, and whether the rest can be read at all."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.base import Cursor
+from gridwitness.dialects.blocks import duration_s
+from gridwitness.rules import outcome, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.rules import Outcome
+    from gridwitness.trace import Message, Trace
+
+D12 = "Beckn v2 docs, 12, section 3 (mandatory context fields)"
+
+
+def _key(message: Message, field: str) -> str:
+    """Spell the pointer of a context field as the message's dialect does."""
+    return f"/context/{DIALECTS[message.dialect or 'order'].context_key(field)}"
+
+
+@rule("ENV-001", "MUST", source="Beckn v2.0.0, api, request bodies: context and message")
+def body_has_context_and_content(trace: Trace) -> Iterator[Outcome]:
+    """A message is a JSON object with a context, and a message or an error."""
+    for message in trace.beckn:
+        body = Cursor(message.body, "", [])
+        content = body / "message" or body / "error"
+        context = (body / "context").object()
+        yield outcome(
+            context is not None and content.object() is not None,
+            by=message.sender,
+            message=message,
+            observed="no JSON object" if message.body is None else f"members {_members(message)}",
+            expected="the members context and message (or error), each an object",
+        )
+
+
+def _members(message: Message) -> str:
+    return ", ".join(sorted(message.body)) if isinstance(message.body, dict) else "none"
+
+
+@rule("ENV-002", "MUST", source=D12)
+def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
+    """The context carries every mandatory field."""
+    for message in trace.beckn:
+        if message.dialect is None:
+            continue
+        envelope = message.reading.envelope
+        mandatory = DIALECTS[message.dialect].mandatory_context
+        missing = [name for name in mandatory if getattr(envelope, name) is None]
+        keys = [DIALECTS[message.dialect].context_key(name) for name in missing]
+        yield outcome(
+            not missing,
+            by=message.sender,
+            message=message,
+            observed=f"{message.action} without {', '.join(keys)}",
+            expected="every mandatory field",
+            pointer="/context",
+        )
+
+
+@rule("ENV-003", "MUST", source="Beckn v2 docs, 12, section 7; NFH-008, CTX_ACTION_MISMATCH")
+def action_names_the_endpoint(trace: Trace) -> Iterator[Outcome]:
+    """The action in the context is that of the endpoint the message is posted to."""
+    for message in trace.beckn:
+        action = message.reading.envelope.action
+        if action is not None:
+            yield outcome(
+                action == message.action,
+                by=message.sender,
+                message=message,
+                observed=f"action {action!r} posted to /{message.action}",
+                expected=message.action,
+                pointer="/context/action",
+            )
+
+
+@rule("ENV-004", "MUST", source="Beckn v2.0.0, api, Context.version")
+def version_is_that_of_the_protocol(trace: Trace) -> Iterator[Outcome]:
+    """The version in the context is 2.0.0."""
+    for message in trace.beckn:
+        version = message.reading.envelope.version
+        if version is not None:
+            yield outcome(
+                version == "2.0.0",
+                by=message.sender,
+                message=message,
+                observed=version,
+                expected="2.0.0",
+                pointer="/context/version",
+            )
+
+
+@rule("ENV-005", "MUST", source="Beckn v2.0.0, api, Context.timestamp (date-time); RFC 3339")
+def timestamp_has_a_zone(trace: Trace) -> Iterator[Outcome]:
+    """The timestamp is an RFC 3339 date-time with a zone."""
+    for message in trace.beckn:
+        timestamp = message.reading.envelope.timestamp
+        if timestamp is not None:
+            yield outcome(
+                _is_date_time(timestamp),
+                by=message.sender,
+                message=message,
+                observed=timestamp,
+                expected="for instance 2026-04-01T08:30:00Z",
+                pointer="/context/timestamp",
+            )
+
+
+def _is_date_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None and "T" in text.upper()
+    except ValueError:
+        return False
+
+
+@rule("ENV-006", "MUST", source="Beckn v2.0.0, api, Context.ttl (ISO 8601 duration)")
+def ttl_is_a_duration(trace: Trace) -> Iterator[Outcome]:
+    """The ttl, where there is one, is an ISO 8601 duration."""
+    for message in trace.beckn:
+        ttl = message.reading.envelope.ttl
+        if ttl is not None:
+            yield outcome(
+                duration_s(ttl) is not None,
+                by=message.sender,
+                message=message,
+                observed=ttl,
+                expected="for instance PT30S",
+                pointer="/context/ttl",
+            )
+
+
+@rule("ENV-007", "MUST", source="Beckn v2.0.0, api, Context (format uuid); NFH-013, 21 and 22")
+def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
+    """Transaction and message ids are UUIDs."""
+    for message in trace.beckn:
+        for field in ("transaction_id", "message_id"):
+            value = getattr(message.reading.envelope, field)
+            if value is not None:
+                yield outcome(
+                    _is_uuid(value),
+                    by=message.sender,
+                    message=message,
+                    observed=value,
+                    expected="a UUID",
+                    pointer=_key(message, field),
+                )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+@rule("ENV-008", "MUST", source="architecture, section 3: a dialect is recognised by its shape")
+def dialect_is_the_claimed_one(trace: Trace) -> Iterator[Outcome]:
+    """A message is written in the dialect of the edition that is claimed."""
+    for message in trace.beckn:
+        yield outcome(
+            message.dialect == trace.scene.dialect,
+            by=message.sender,
+            message=message,
+            observed=f"dialect {message.dialect or 'unknown'}",
+            expected=f"dialect {trace.scene.dialect} of edition {trace.scene.edition}",
+            pointer="/context",
+        )
+
+
+@rule("ENV-009", "MUST", source="Beckn v2.0.0, api, Context: bap and bpp id and uri")
+def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
+    """The context names the two parties between whom the message passes."""
+    scene = trace.scene
+    for message in trace.beckn:
+        envelope = message.reading.envelope
+        caller, called = message.sender, message.receiver
+        if message.is_callback:
+            caller, called = called, caller
+        for field, actor, book in (
+            ("bap_id", caller, scene.ids),
+            ("bpp_id", called, scene.ids),
+            ("bap_uri", caller, scene.uris),
+            ("bpp_uri", called, scene.uris),
+        ):
+            value, right = getattr(envelope, field), book.get(actor or "")
+            if value is None or right is None:
+                continue
+            yield outcome(
+                value.rstrip("/") == right.rstrip("/"),
+                by=message.sender,
+                message=message,
+                observed=value,
+                expected=f"{right}, the {field.replace('_', ' ')} of {actor}",
+                pointer=_key(message, field),
+            )
+
+
+@rule("ENV-010", "MUST", source="architecture, section 4: every block is readable in its slot")
+def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
+    """What a message carries can be read: objects, numbers and texts where they belong."""
+    for message in trace.beckn:
+        if message.dialect is None:
+            continue
+        if not message.reading.problems:
+            yield outcome(True, by=message.sender, message=message)
+        for problem in message.reading.problems:
+            yield outcome(
+                False,
+                by=message.sender,
+                message=message,
+                observed=f"{problem.pointer.rpartition('/')[2]} {problem.message}",
+                expected="a value of the right type",
+                pointer=problem.pointer,
+            )

@@ -1,0 +1,248 @@
+"""MKT: offer curves, approvals, and a clearing that is an equilibrium.
+
+The conditions of a correct clearing are those of reference_impl.equilibrium; a
+result is judged by them, never by equality with a result of our own.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gridwitness.acks import ACK, read_ack
+from gridwitness.reference_impl.clearing import Bid, Quantum
+from gridwitness.reference_impl.curves import OfferError
+from gridwitness.reference_impl.equilibrium import violations
+from gridwitness.rules import outcome, rule
+from gridwitness.story import AGENT, UTILITY, story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.reference_impl.equilibrium import Violation
+    from gridwitness.rules import Outcome
+    from gridwitness.story import Chapter, Said
+    from gridwitness.trace import Trace
+    from gridwitness.views import OfferCurve
+
+CLEARING = "design/clearing-and-settlement"
+
+
+@rule("MKT-001", "MUST", source=f"{CLEARING}, sections 2.1 and 2.4 (E codes)")
+def curve_is_valid(trace: Trace) -> Iterator[Outcome]:
+    """An offer curve has a currency, rising prices, powers that do not fall, and its bounds."""
+    for message in trace.beckn:
+        contract = message.reading.contract
+        if contract is None or contract.curve is None or message.deliberate is not None:
+            continue
+        problems = list(_problems(contract.curve))
+        yield outcome(
+            not problems,
+            by=message.sender,
+            message=message,
+            observed="; ".join(problems),
+            expected="a curve on which more is paid for more power",
+            pointer=contract.curve.pointer("points"),
+        )
+
+
+def _problems(curve: OfferCurve) -> Iterator[str]:
+    for problem in curve.problems():
+        yield f"{problem.code}: {problem.message}"
+
+
+@rule(
+    "MKT-002", "MUST", source=f"{CLEARING}, section 2.2 C0 (V_ACCEPTED_INVALID_INPUT)", judges=(AGENT,), on_refusal=True)
+def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
+    """An offer whose curve is not valid is refused, at once or by a callback with an error."""
+    for message in trace.of("init"):
+        contract = message.reading.contract
+        if contract is None or contract.curve is None or trace.role(message.receiver) != AGENT:
+            continue
+        problems = list(_problems(contract.curve))
+        if not problems:
+            continue
+        ack = read_ack(message.answer.body) if message.answer else None
+        callbacks = trace.callbacks_of(message)
+        refused = ack is not None and (
+            ack.status != ACK or any(callback.reading.error for callback in callbacks)
+        )
+        yield outcome(
+            refused,
+            by=message.receiver,
+            message=callbacks[0] if callbacks else message,
+            observed=f"accepted although {problems[0]}",
+            expected="a NACK, or on_init with an error",
+        )
+
+
+@rule(
+    "MKT-003",
+    "MUST",
+    source="facts/protocol, section E6: on_init confirms fees and limits",
+    judges=(AGENT,),
+)
+def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
+    """The limit that a participant is told is the one its utility approved."""
+    for chapter in story(trace).values():
+        for said in chapter.agreed:
+            told, granted = said.contract.approval, _approval(chapter)
+            if told is None or granted is None:
+                continue
+            yield outcome(
+                told.approved_max_trade_kw == granted,
+                by=said.message.sender,
+                message=said.message,
+                observed=f"{told.approved_max_trade_kw} kW for {chapter.name}",
+                expected=f"{granted} kW, as the utility approved",
+                pointer=told.pointer(),
+            )
+
+
+@rule("MKT-004", "MUST", source=f"{CLEARING}, section 2.4 (V_EXCEEDS_APPROVED_LIMIT)", judges=(AGENT,))
+def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
+    """Nobody is cleared beyond the power that the utility approved."""
+    yield from _judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
+
+
+@rule("MKT-005", "MUST", source=f"{CLEARING}, sections 2.2 C2 and 2.4", judges=(AGENT,))
+def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
+    """The cleared powers sum to zero."""
+    yield from _judged(trace, ("V_NOT_BALANCED", "V_MISSING_PARTICIPANT", "V_NOT_FINITE"))
+
+
+@rule("MKT-006", "MUST", source=f"{CLEARING}, sections 2.2 C1 and 2.4 (box test)", judges=(AGENT,))
+def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
+    """Everyone is cleared at a power that their own curve offers at the clearing price."""
+    yield from _judged(
+        trace, ("V_OFF_CURVE", "V_OUTSIDE_MIN_MAX_EXPORT", "V_NO_PRICE_BUT_TRADE")
+    )
+
+
+@rule("MKT-007", "MUST", source=f"{CLEARING}, section 2.2; architecture, section 5", judges=(AGENT,))
+def price_is_one(trace: Trace) -> Iterator[Outcome]:
+    """Everyone is told the same clearing price."""
+    bound = [chapter.bound[-1] for chapter in story(trace).values() if chapter.bound]
+    prices = [said.contract.clearing.clearing_price_per_kwh for said in bound if said.contract.clearing]
+    for said in bound:
+        clearing = said.contract.clearing
+        if clearing is None:
+            continue
+        yield outcome(
+            clearing.clearing_price_per_kwh == prices[0],
+            by=said.message.sender,
+            message=said.message,
+            observed=f"{clearing.clearing_price_per_kwh} per kWh",
+            expected=f"{prices[0]} per kWh, as the others were told",
+            pointer=clearing.pointer("clearing_price_per_kwh"),
+        )
+
+
+@rule("MKT-008", "MUST", source="facts/protocol, section E6: discover answers PAY_AS_CLEAR", judges=(AGENT,))
+def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
+    """A clearing agent's offer is to pay as clear, and names the agent and the interval."""
+    for message in trace.of("on_discover"):
+        for offer in message.reading.offers:
+            complete = offer.clearing_agent_id is not None and offer.interval is not None
+            yield outcome(
+                offer.pricing_model == "PAY_AS_CLEAR" and complete,
+                by=message.sender,
+                message=message,
+                observed=f"{offer.pricing_model}, agent {offer.clearing_agent_id}",
+                expected="PAY_AS_CLEAR, the agent's id and the interval",
+                pointer=offer.pointer("pricing_model"),
+            )
+
+
+@rule(
+    "MKT-009",
+    "MUST",
+    source=f"{CLEARING}, section 2.1; facts/protocol, section E6",
+    judges=(UTILITY,),
+)
+def approval_fits_the_meter(trace: Trace) -> Iterator[Outcome]:
+    """A utility approves no more than the sanctioned load less what is committed."""
+    for chapter in story(trace).values():
+        for said in chapter.approved:
+            approval = said.contract.approval
+            if approval is None or approval.sanctioned_load_kw is None:
+                continue
+            free_kw = approval.sanctioned_load_kw - (approval.committed_kw or Decimal(0))
+            yield outcome(
+                Decimal(0) <= approval.approved_max_trade_kw <= max(free_kw, Decimal(0)),
+                by=said.message.sender,
+                message=said.message,
+                observed=f"{approval.approved_max_trade_kw} kW approved",
+                expected=f"at most {free_kw} kW",
+                pointer=approval.pointer(),
+            )
+
+
+def _approval(chapter: Chapter) -> Decimal | None:
+    granted = [said.contract.approval for said in chapter.approved if said.contract.approval]
+    return granted[-1].approved_max_trade_kw if granted else None
+
+
+def _judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
+    """Judge the announced result as a whole by some of the conditions of an equilibrium."""
+    bids, bound = _book(trace)
+    if not bound:
+        return
+    powers = {
+        name: said.contract.clearing.cleared_power_kw
+        for name, said in bound.items()
+        if said.contract.clearing is not None
+    }
+    quantum = Quantum(Decimal(trace.scene.price_tick), Decimal(trace.scene.power_step))
+    found: list[tuple[str, Violation]] = []
+    for name, said in bound.items():
+        clearing = said.contract.clearing
+        price = clearing.clearing_price_per_kwh if clearing else None
+        found += [
+            (violation.participant or name, violation)
+            for violation in violations(bids, price, powers, quantum)
+            if violation.code in codes and violation.participant in (None, name)
+        ]
+    broken = {name: violation for name, violation in reversed(found)}
+    market_wide = [name for name, violation in broken.items() if violation.participant is None]
+    for name, said in bound.items():
+        violation = broken.get(name)
+        if name in market_wide[1:]:
+            continue  # one finding tells that the market as a whole does not balance
+        clearing = said.contract.clearing
+        yield outcome(
+            violation is None,
+            by=said.message.sender,
+            message=said.message,
+            observed=violation.message if violation else "",
+            expected=_EXPECTED[violation.code] if violation else "",
+            pointer=clearing.pointer("cleared_power_kw") if clearing else "/message",
+        )
+
+
+_EXPECTED = {
+    "V_EXCEEDS_APPROVED_LIMIT": "a power within the approved limit",
+    "V_NOT_BALANCED": "powers that sum to 0 kW",
+    "V_MISSING_PARTICIPANT": "a power for everyone who confirmed",
+    "V_NOT_FINITE": "numbers",
+    "V_OFF_CURVE": "a power on the participant's own curve",
+    "V_OUTSIDE_MIN_MAX_EXPORT": "a power within the curve's bounds",
+    "V_NO_PRICE_BUT_TRADE": "a price, or no trade",
+}
+
+
+def _book(trace: Trace) -> tuple[list[Bid], dict[str, Said]]:
+    """Collect the bids of those who were told a result, and what they were told."""
+    bids: list[Bid] = []
+    bound: dict[str, Said] = {}
+    for chapter in story(trace).values():
+        curve = chapter.offered[-1].contract.curve if chapter.offered else None
+        if curve is None or not chapter.bound or chapter.bound[-1].contract.clearing is None:
+            continue
+        try:
+            valid = curve.curve()
+        except OfferError:
+            continue  # an invalid offer that was accepted is the finding of MKT-002
+        bids.append(Bid(chapter.name, valid, _approval(chapter)))
+        bound[chapter.name] = chapter.bound[-1]
+    return bids, bound

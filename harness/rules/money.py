@@ -1,0 +1,233 @@
+"""SET: meter readings, deviations, and money that balances to the last minor unit.
+
+Amounts are recomputed by reference_impl.settlement from what the messages say:
+cleared power, price, readings and charges.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from gridwitness.reference_impl import settlement
+from gridwitness.reference_impl.settlement import Flow, Parties, Trade
+from gridwitness.rules import outcome, rule
+from gridwitness.story import AGENT, UTILITY, story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.reference_impl.settlement import Discrepancy
+    from gridwitness.rules import Outcome
+    from gridwitness.story import Chapter, Said
+    from gridwitness.trace import Trace
+    from gridwitness.views import Charges, SettlementReport
+
+MONEY = "design/clearing-and-settlement"
+
+
+@rule("SET-001", "MUST", source=f"{MONEY}, section 3.3 K2", judges=(AGENT,))
+def positions_sum_to_zero(trace: Trace) -> Iterator[Outcome]:
+    """What is left to the parties of a contract sums to exactly zero, in each currency."""
+    for said, report in _reports(trace):
+        totals: dict[str, Decimal] = defaultdict(Decimal)
+        for position in report.positions:
+            totals[position.currency] += position.value
+        off = {currency: total for currency, total in totals.items() if total}
+        yield outcome(
+            not off,
+            by=said.message.sender,
+            message=said.message,
+            observed=", ".join(f"{total:+} {currency}" for currency, total in off.items()),
+            expected="0",
+            pointer=report.pointer("positions"),
+        )
+
+
+@rule("SET-002", "MUST", source=f"{MONEY}, sections 1 and 3.1", judges=(AGENT,))
+def positions_follow_from_flows(trace: Trace) -> Iterator[Outcome]:
+    """What is left to a party is what it receives less what it pays."""
+    for said, report in _reports(trace):
+        right = settlement.positions(_flows(report))
+        stated: dict[str, Decimal] = defaultdict(Decimal)
+        for position in report.positions:
+            stated[position.party] += position.value
+        wrong = [
+            party
+            for party in sorted(right.keys() | stated.keys())
+            if right.get(party, Decimal(0)) != stated.get(party, Decimal(0))
+        ]
+        party = wrong[0] if wrong else ""
+        yield outcome(
+            not wrong,
+            by=said.message.sender,
+            message=said.message,
+            observed=f"{stated.get(party, Decimal(0))} for {party}",
+            expected=f"{right.get(party, Decimal(0))}, from its flows",
+            pointer=report.pointer("positions"),
+        )
+
+
+@rule("SET-003", "MUST", source=f"{MONEY}, sections 3.1 to 3.3, K1, K4 and K5", judges=(AGENT,))
+def amounts_follow_from_the_contract(trace: Trace) -> Iterator[Outcome]:
+    """Every amount follows from power, hours, price and charges, to the minor unit."""
+    yield from _settled(trace, ("K1_FLOW", "K4_AMOUNT", "K5_DIRECTION"))
+
+
+@rule("SET-004", "MUST", source=f"{MONEY}, section 3.3, K3, K6 and K8", judges=(AGENT,))
+def clearing_agent_keeps_its_fee_only(trace: Trace) -> Iterator[Outcome]:
+    """Money passes through the clearing agent whole: it keeps its fee and nothing else."""
+    yield from _settled(
+        trace,
+        (
+            "K3_MCA_CONDUIT",
+            "K3_FEE_PAID_TO_PARTICIPANT",
+            "K6_ENERGY_LEG_UNBALANCED",
+            "K8_WHEELING_UNFUNDED",
+        ),
+    )
+
+
+@rule("SET-005", "MUST", source="facts/protocol, section E6: meter readings, then settlement", judges=(AGENT,))
+def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
+    """A settlement states the meter reading that the utility gave."""
+    for chapter in story(trace).values():
+        given = {
+            reading.meter_id: reading.energy_kwh
+            for said in chapter.metered
+            for reading in said.contract.readings
+        }
+        for said in _last(chapter.settled):
+            stated = {r.meter_id: r.energy_kwh for r in said.contract.readings}
+            if said.contract.settlement is None or not given:
+                continue
+            yield outcome(
+                stated == given,
+                by=said.message.sender,
+                message=said.message,
+                observed=_readings(stated),
+                expected=f"{_readings(given)}, as the utility read",
+                pointer=said.contract.readings[0].pointer("energy_kwh")
+                if said.contract.readings
+                else said.contract.pointer(),
+            )
+
+
+@rule("SET-006", "MUST", source=f"{MONEY}, section 3.1: all parameters are declared", judges=(AGENT,))
+def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
+    """The charges of a settlement are those that the participant agreed to."""
+    for chapter in story(trace).values():
+        agreed = [said.contract.charges for said in chapter.agreed if said.contract.charges]
+        for said in _last(chapter.settled):
+            charges = said.contract.charges
+            if charges is None or not agreed:
+                continue
+            yield outcome(
+                charges == agreed[0],
+                by=said.message.sender,
+                message=said.message,
+                observed=_changed(charges, agreed[0]),
+                expected=_changed(agreed[0], charges),
+                pointer=charges.pointer(),
+            )
+
+
+@rule("SET-007", "MUST", source="facts/protocol, section E6: the utility reads the meters", judges=(UTILITY,))
+def readings_are_of_the_meter_asked(trace: Trace) -> Iterator[Outcome]:
+    """A utility gives the readings of the meter it was asked about."""
+    for chapter in story(trace).values():
+        for said in chapter.metered:
+            for reading in said.contract.readings:
+                yield outcome(
+                    reading.meter_id == said.contract.meter_id,
+                    by=said.message.sender,
+                    message=said.message,
+                    observed=f"a reading of meter {reading.meter_id}",
+                    expected=f"of meter {said.contract.meter_id}",
+                    pointer=reading.pointer(),
+                )
+
+
+def _readings(readings: dict[str, Decimal]) -> str:
+    return ", ".join(f"{kwh} kWh at {meter}" for meter, kwh in readings.items()) or "no reading"
+
+
+def _changed(charges: Charges, other: Charges) -> str:
+    return ", ".join(
+        f"{name} {value}"
+        for name, value in charges.__dict__.items()
+        if name != "at" and value != getattr(other, name)
+    )
+
+
+def _last(said: list[Said]) -> list[Said]:
+    return said[-1:]
+
+
+def _reports(trace: Trace) -> Iterator[tuple[Said, SettlementReport]]:
+    for chapter in story(trace).values():
+        for said in _last(chapter.settled):
+            if said.contract.settlement is not None:
+                yield said, said.contract.settlement
+
+
+def _flows(report: SettlementReport) -> list[Flow]:
+    return [Flow(flow.payer, flow.payee, flow.kind, flow.amount) for flow in report.flows]
+
+
+def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
+    """Judge the money of the whole market by some of the conditions of a settlement."""
+    chapters = [c for c in story(trace).values() if c.bound and c.settled and c.metered]
+    trades = [trade for trade in map(_trade, chapters) if trade is not None]
+    told = [c.settled[-1] for c in chapters if c.settled[-1].contract.settlement is not None]
+    if not told or len(trades) != len(chapters) or len(told) != len(chapters):
+        return
+    first = told[0].contract
+    clearing = chapters[0].bound[-1].contract.clearing
+    agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
+    if clearing is None or not agreed or first.interval is None:
+        return
+    parties = Parties(first.clearing_agent_id or "", first.grid_operator_id or "")
+    claimed = [
+        flow for said in told if said.contract.settlement for flow in _flows(said.contract.settlement)
+    ]
+    found = list(
+        settlement.discrepancies(
+            claimed,
+            agreed[0].terms(),
+            Fraction(first.interval.duration_h),
+            clearing.clearing_price_per_kwh or Decimal(0),
+            trades,
+            parties,
+        )
+    )
+    broken: dict[int, Discrepancy] = {}
+    for item in found:
+        if item.code in codes:
+            named = [n for n, said in enumerate(told) if said.contract.participant_id in item[1:3]]
+            broken.setdefault(named[0] if named else 0, item)
+    for n, said in enumerate(told):
+        item, report = broken.get(n), said.contract.settlement
+        yield outcome(
+            item is None,
+            by=said.message.sender,
+            message=said.message,
+            observed=_tell(item, item.observed) if item else "",
+            expected=item.expected if item else "",
+            pointer=report.pointer("flows") if report else "/message",
+        )
+
+
+def _tell(item: Discrepancy, amount: str) -> str:
+    return f"{item.code}: {item.kind} {amount} from {item.payer} to {item.payee}"
+
+
+def _trade(chapter: Chapter) -> Trade | None:
+    clearing, readings = chapter.bound[-1].contract.clearing, chapter.metered[-1].contract.readings
+    participant = chapter.settled[-1].contract.participant_id
+    if clearing is None or not readings or participant is None:
+        return None
+    return Trade(participant, clearing.cleared_power_kw, readings[0].energy_kwh)
+

@@ -1,0 +1,118 @@
+"""SIG: who signed a message, and what becomes of one that nobody did."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from gridwitness import signing
+from gridwitness.acks import read_ack
+from gridwitness.editions import editions
+from gridwitness.rules import outcome, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.rules import Outcome
+    from gridwitness.trace import Trace
+
+D13 = "Beckn v2 docs, 13 and 14 (signing)"
+
+
+@rule("SIG-001", "MUST", source=f"{D13}; certification draft, C-ALL-02")
+def every_message_is_signed(trace: Trace) -> Iterator[Outcome]:
+    """Every message is signed, and verifies with the sender's registered key."""
+    for message in trace.beckn:
+        check = message.signature
+        if check is not None:
+            yield outcome(
+                check.is_valid,
+                by=message.sender,
+                message=message,
+                observed=f"signature {check.status}: {check.detail}",
+                expected="an Ed25519 signature over the digest of the body as sent",
+            )
+
+
+@rule("SIG-002", "MUST", source="NFH trust model; beckn-onix 806 (signer is the context's identity)")
+def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
+    """The key that signs belongs to the party that the context names as sender."""
+    for message in trace.beckn:
+        check, envelope = message.signature, message.reading.envelope
+        named = envelope.bpp_id if message.is_callback else envelope.bap_id
+        if check is not None and check.subscriber_id is not None and named is not None:
+            yield outcome(
+                check.subscriber_id == named,
+                by=message.sender,
+                message=message,
+                observed=f"signed as {check.subscriber_id}",
+                expected=f"signed as {named}",
+            )
+
+
+@rule("SIG-003", "MUST", source=f"{D13}; certification draft, C-ALL-04", on_refusal=True)
+def bad_signature_is_refused(trace: Trace) -> Iterator[Outcome]:
+    """A message whose signature does not verify is refused with 401."""
+    for message in trace.beckn:
+        check, answer = message.signature, message.answer
+        if check is None or check.is_valid or message.receiver is None:
+            continue
+        status = answer.status if answer else None
+        yield outcome(
+            status == HTTPStatus.UNAUTHORIZED,
+            by=message.receiver,
+            message=message,
+            observed=f"HTTP {status} to a message whose signature is {check.status}",
+            expected="HTTP 401 with a NACK",
+            in_answer=answer is not None,
+        )
+
+
+@rule("SIG-004", "MUST", source="Beckn v2 docs, 13, section on created and expires")
+def signature_is_short_lived(trace: Trace) -> Iterator[Outcome]:
+    """A signature expires after it was created, and within a day."""
+    for message in trace.beckn:
+        header = signing.parse_header(message.headers.get("authorization", ""))
+        if header is not None:
+            life_s = header.expires_s - header.created_s
+            yield outcome(
+                0 < life_s <= _DAY_S,
+                by=message.sender,
+                message=message,
+                observed=f"a life of {life_s} s",
+                expected=f"more than 0 s, at most {_DAY_S} s",
+            )
+
+
+_DAY_S = 86_400
+
+
+@rule("SIG-005", "MUST", source="NFH-007, sections 4 and 5: CON-004-09, CON-004-10")
+def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
+    """A callback and an acknowledgement are signed over the signature of what they answer."""
+    edition = editions()[trace.scene.edition]
+    for message in trace.beckn:
+        check = message.signature
+        if message.is_callback and check is not None and check.is_valid:
+            yield outcome(
+                check.lines == edition.callback_lines,
+                by=message.sender,
+                message=message,
+                observed=f"a signature over {check.lines} lines",
+                expected=f"a signature over {edition.callback_lines} lines",
+            )
+        ack = read_ack(message.answer.body) if message.answer else None
+        if edition.ack_form == "signed-header" and ack is not None:
+            answered = message.answer_signature
+            yield outcome(
+                answered is not None and answered.is_valid,
+                by=message.receiver,
+                message=message,
+                observed=f"an acknowledgement with the signature {_status(answered)}",
+                expected="a Signature header over digest and request signature",
+                in_answer=True,
+            )
+
+
+def _status(check: signing.SignatureCheck | None) -> str:
+    return check.status if check else "missing"

@@ -1,0 +1,194 @@
+"""A run under pytest: features become tests, tests become scenario records.
+
+Belongs here: the hooks of pytest and pytest-bdd. Does not belong here: fixtures
+(fixtures), what a scenario means (steps), what is reported (report).
+
+A feature file is collected as a module of its own; the step definitions are put
+into its namespace, so that our sentences exist nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import allure
+import pytest
+from pytest_bdd.steps import StepNamePrefix
+
+from gridwitness.errors import HarnessFault, Red, UserError
+from gridwitness.fixtures import PLAN, feature_path, scenario_name
+from gridwitness.report import Results, ScenarioRecord, write_outputs
+from gridwitness.steps import MODULES
+from gridwitness.terminal import scenario_line
+from gridwitness.trace import write_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.hearing import Hearing
+    from gridwitness.plan import Casting, Plan
+
+SCENARIOS = "from pytest_bdd import scenarios\nscenarios({path!r})\n"
+
+
+class FeatureModule(pytest.Module):
+    """A feature file as a test module: the steps, and one test a scenario."""
+
+    def _getobj(self) -> ModuleType:
+        module = ModuleType(self.path.stem)
+        module.__file__ = str(self.path)
+        for name in MODULES:
+            for key, value in vars(import_module(name)).items():
+                if key.startswith(StepNamePrefix.step_def.value):
+                    if hasattr(module, key):
+                        raise ValueError(f"{key} is defined twice")
+                    setattr(module, key, value)
+        # pytest-bdd puts the tests into the namespace that calls it, and finds it by its frame.
+        source = SCENARIOS.format(path=str(self.path))
+        exec(compile(source, str(self.path), "exec"), module.__dict__)  # noqa: S102
+        return module
+
+
+class Run:
+    """The hooks of one run; registered only when there is a plan."""
+
+    def __init__(self, plan: Plan, config: pytest.Config) -> None:
+        config.stash[PLAN] = plan
+        self.plan = plan
+        self.out = Path(plan.out)
+        self.is_worker = hasattr(config, "workerinput")
+        self.results = Results()
+        self._steps: dict[int, ExitStack] = {}
+
+    # -- collection -----------------------------------------------------------------
+
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> pytest.Collector | None:
+        if file_path.suffix != ".feature":
+            return None
+        return FeatureModule.from_parent(parent, path=file_path)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_bdd_apply_tag(self, tag: str, function: Any) -> bool | None:  # noqa: ANN401
+        kind, _, name = tag.partition(":")
+        if kind == "seat":
+            pytest.mark.seat(name=name.replace("-", " "))(function)
+            return True
+        return None
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "casting" not in metafunc.fixturenames:
+            return
+        seats = {mark.kwargs["name"] for mark in metafunc.definition.iter_markers("seat")}
+        castings = [casting for casting in self.plan.castings if casting.seat in seats]
+        labels = [casting.label for casting in castings]
+        metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
+
+    # -- one scenario ---------------------------------------------------------------
+
+    def pytest_bdd_before_scenario(
+        self, request: pytest.FixtureRequest, feature: Any, scenario: Any  # noqa: ANN401
+    ) -> None:
+        casting: Casting = request.getfixturevalue("casting")
+        allure.dynamic.title(f"{scenario.name} ({casting.label})")
+        allure.dynamic.feature(feature.name)
+        allure.dynamic.story(scenario.name)
+        allure.dynamic.parameter("seat", casting.seat)
+        allure.dynamic.parameter("dialect", casting.dialect)
+
+    def pytest_bdd_before_step(self, request: pytest.FixtureRequest, step: Any) -> None:  # noqa: ANN401
+        stack = self._steps[id(request.node)] = ExitStack()
+        stack.enter_context(allure.step(f"{step.keyword} {step.name}"))
+
+    def pytest_bdd_after_step(self, request: pytest.FixtureRequest) -> None:
+        self._steps.pop(id(request.node)).close()
+
+    def pytest_bdd_step_error(self, request: pytest.FixtureRequest, exception: Exception) -> None:
+        stack = self._steps.pop(id(request.node))
+        stack.__exit__(type(exception), exception, exception.__traceback__)
+
+    def pytest_bdd_step_func_lookup_error(self, request: pytest.FixtureRequest) -> None:
+        self._steps.pop(id(request.node), None)
+
+    def pytest_bdd_after_scenario(self, request: pytest.FixtureRequest) -> None:
+        hearing: Hearing = request.getfixturevalue("hearing")
+        if hearing.trace is None:
+            return
+        path = self.out / hearing.trace_file
+        write_trace(hearing.trace, path)
+        allure.attach.file(str(path), "trace", "application/jsonl", "jsonl")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Iterator[None]:
+        result = yield
+        hearing: Hearing | None = pyfuncitem.funcargs.get("hearing")
+        if hearing is not None:
+            hearing.close()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Iterator[None]:
+        report: Any = yield
+        record = self._record(item, call, report)
+        if record is not None:
+            report.gridwitness = record.as_json()
+        return report
+
+    def _record(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: Any  # noqa: ANN401
+    ) -> ScenarioRecord | None:
+        """Record a scenario once: when it was called, or when it could not be."""
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, Red):
+            report.longrepr = str(error)
+        if call.when != "call" and not (call.when == "setup" and error is not None):
+            return None
+        arguments: dict[str, Any] = getattr(item, "funcargs", {})
+        hearing: Hearing | None = arguments.get("hearing")
+        casting: Casting = item.callspec.params["casting"]  # type: ignore[attr-defined]
+        escaped = "" if error is None or isinstance(error, Red) else str(report.longrepr)
+        if isinstance(error, HarnessFault) and hearing is not None and hearing.faults:
+            escaped = str(error)
+        if isinstance(error, UserError):
+            escaped = str(error)
+        return ScenarioRecord.of(
+            feature=feature_path(item.path),
+            name=scenario_name(item),
+            casting=casting,
+            hearing=hearing,
+            duration_s=call.duration,
+            message=str(error) if isinstance(error, Red) else escaped,
+            escaped=bool(escaped),
+            out=self.out,
+        )
+
+    # -- the whole run --------------------------------------------------------------
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str]:
+        """Keep pytest from printing letters between our lines."""
+        category = report.outcome if report.when == "call" or report.failed else ""
+        return category, "", ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        data = getattr(report, "gridwitness", None)
+        if data is None or self.is_worker:
+            return
+        record = ScenarioRecord(**json.loads(data))
+        self.results.add(record)
+        print(scenario_line(record), flush=True)  # noqa: T201 (the live progress)
+
+    def pytest_sessionstart(self) -> None:
+        self.results.started_s = time.time()
+
+    def pytest_sessionfinish(self) -> None:
+        if not self.is_worker:
+            write_outputs(self.plan, self.results, self.out)

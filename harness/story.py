@@ -1,0 +1,103 @@
+"""The story of a market in a trace: what each participant was told, in views.
+
+Belongs here: finding who a message is about, and collecting what the rules of a
+market compare. Does not belong here: judging it (rules).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gridwitness.acks import ACK, read_ack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.trace import Message, Trace
+    from gridwitness.views import EnergyContract
+
+PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A contract as one message states it."""
+
+    message: Message
+    contract: EnergyContract
+
+
+@dataclass
+class Chapter:
+    """What was said about one participant, latest last.
+
+    offered: the accepted init; approved: the utility's on_init; agreed: the agent's
+    on_init; lock_asked, locked: confirm to and on_confirm from the utility; bound: the
+    agent's on_confirm; metered: the utility's on_status; settled: the agent's report.
+    """
+
+    name: str
+    offered: list[Said] = field(default_factory=list["Said"])
+    approved: list[Said] = field(default_factory=list["Said"])
+    agreed: list[Said] = field(default_factory=list["Said"])
+    lock_asked: list[Said] = field(default_factory=list["Said"])
+    locked: list[Said] = field(default_factory=list["Said"])
+    bound: list[Said] = field(default_factory=list["Said"])
+    metered: list[Said] = field(default_factory=list["Said"])
+    settled: list[Said] = field(default_factory=list["Said"])
+
+    def __iter__(self) -> Iterator[list[Said]]:
+        yield from (value for value in self.__dict__.values() if isinstance(value, list))
+
+
+def accepted(message: Message) -> bool:
+    """Tell whether a message was acknowledged and was not spoilt on purpose."""
+    ack = read_ack(message.answer.body) if message.answer else None
+    return message.deliberate is None and ack is not None and ack.status == ACK
+
+
+def participant_of(trace: Trace, message: Message) -> str | None:
+    """Find the participant a message is about: a party to it, or named or metered in it."""
+    for actor in (message.sender, message.receiver):
+        if trace.role(actor) == PARTICIPANT:
+            return actor
+    contract = message.reading.contract
+    if contract is None:
+        return None
+    for name in trace.actors(PARTICIPANT):
+        if contract.participant_id == trace.scene.ids.get(name):
+            return name
+    meters = {
+        contract.meter_id: message.sender
+        for message in trace.of("init")
+        if trace.role(message.sender) == PARTICIPANT and (contract := message.reading.contract)
+    }
+    return meters.get(contract.meter_id)
+
+
+def story(trace: Trace) -> dict[str, Chapter]:
+    """Collect what was said, by participant, in the order in which it was said."""
+    chapters = {name: Chapter(name) for name in trace.actors(PARTICIPANT)}
+    for message in trace.beckn:
+        name, contract = participant_of(trace, message), message.reading.contract
+        place = _PLACES.get((trace.role(message.sender), trace.role(message.receiver)), {})
+        part = place.get(message.action)
+        if name not in chapters or contract is None or part is None:
+            continue
+        if message.is_callback or accepted(message):
+            getattr(chapters[name], part).append(Said(message, contract))
+    return chapters
+
+
+_PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
+    (PARTICIPANT, AGENT): {"init": "offered"},
+    (AGENT, UTILITY): {"confirm": "lock_asked"},
+    (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
+    (AGENT, PARTICIPANT): {
+        "on_init": "agreed",
+        "on_confirm": "bound",
+        "on_status": "settled",
+        "on_update": "settled",
+    },
+}

@@ -1,0 +1,104 @@
+"""What a person reads in the terminal: progress, the verdict, each failure.
+
+Belongs here: turning records and reports into text. Does not belong here: deciding
+anything. Strings of a participant are shown with control characters replaced.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from gridwitness.report import ScenarioRecord
+
+STYLES = {
+    "conformant": "bold green",
+    "passed": "green",
+    "warning": "yellow",
+    "not_applicable": "dim",
+    "untestable": "magenta",
+    "nonconformant": "bold red",
+    "harness_error": "bold white on red",
+}
+SHOWN_FAILURES = 10
+
+
+def safe(text: str) -> str:
+    """Replace what could move a terminal's cursor or change its colours."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def scenario_line(record: ScenarioRecord) -> str:
+    """Tell one scenario in one line."""
+    what = f"{record.name} [{record.dialect}]"
+    if record.defect:
+        what = f"{record.defect}: {what}"
+    return f"{record.verdict:<14} {record.duration_s:6.2f} s  {safe(what)}"
+
+
+def print_report(report: dict[str, Any], out: str, console: Console | None = None) -> None:
+    """Print the verdict table, and the findings that make it red."""
+    console = console or Console(highlight=False)
+    failures = _failures(report)
+    if failures:
+        console.print()
+    for text in failures[:SHOWN_FAILURES]:
+        console.print(Text(safe(text)), soft_wrap=True)
+        console.print()
+    if len(failures) > SHOWN_FAILURES:
+        console.print(f"... and {len(failures) - SHOWN_FAILURES} more in {out}/report.json\n")
+    console.print(_summary(report, out))
+
+
+def _failures(report: dict[str, Any]) -> list[str]:
+    """Tell every red scenario in the words it failed with, once, and every untested rule."""
+    told = {
+        scenario["message"]: None
+        for scenario in report["scenarios"]
+        if scenario["message"] and scenario["verdict"] != "passed"
+    }
+    if report["verdict"] == "harness_error":
+        return list(told)
+    tested = "\n".join(told)
+    for rule in report["rules"]:
+        if rule["verdict"] == "untestable" and f"{rule['id']}:" not in tested:
+            told[
+                f"{rule['id']}: {rule['sentence']}\n"
+                "  observed  no scenario of this run exercised it; silence is not a pass\n"
+                f"  source    {rule['source']}"
+            ] = None
+    return list(told)
+
+
+def _summary(report: dict[str, Any], out: str) -> Group:
+    dialects = list(report["edition"])
+    scenarios = Table("scenario", "seat", *dialects, box=None, pad_edge=False)
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for scenario in report["scenarios"]:
+        key = scenario["name"], scenario["seat"]
+        rows.setdefault(key, {})[scenario["dialect"]] = scenario["verdict"]
+    for (name, seat), verdicts in rows.items():
+        words = [verdicts.get(dialect, "") for dialect in dialects]
+        cells = [Text(word.replace("_", " "), STYLES.get(word, "")) for word in words]
+        scenarios.add_row(escape(safe(name)), seat, *cells)
+    summary, verdict = report["summary"], report["verdict"]
+    line = Text.assemble(
+        (verdict, STYLES[verdict]),
+        f": {safe(report['participant']['name'])}, "
+        f"{' and '.join(report['edition'].values())}, {report['strictness']}",
+    )
+    counts = (
+        f"{len(report['scenarios'])} scenarios ({_words(summary['scenarios'])}), "
+        f"{len(report['rules'])} rules ({_words(summary['rules'])}), "
+        f"{summary['messages']} messages"
+    )
+    return Group(scenarios, Text(), line, Text(counts), Text(f"report: {out}/report.json"))
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {verdict.replace('_', ' ')}" for verdict, number in counts.items())

@@ -1,0 +1,279 @@
+"""The trace: the append-only record of every message of one scenario.
+
+Belongs here: what was said, when, and how it was answered, in memory and as JSON
+Lines. Does not belong here: an opinion about any of it (rules).
+
+On disk the first line tells the scenario, every further line one message, in the
+order in which they were sent (by us) or received (from the participant).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from gridwitness.dialects import recognise
+from gridwitness.dialects.base import BadJson, Json, parse_json
+from gridwitness.errors import UserError
+from gridwitness.signing import SignatureCheck
+from gridwitness.views import Envelope, Problem, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+Kind = Literal["beckn", "registry", "stray"]
+"""A protocol message; a key look-up; or something else that reached our server."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A synchronous HTTP answer, with the instant it was complete (see Message)."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    at_s: float = 0.0
+
+    @cached_property
+    def body(self) -> Json:
+        """The parsed body; None when it is not JSON."""
+        try:
+            return parse_json(self.raw)
+        except BadJson:
+            return None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One HTTP request as sent or received.
+
+    number        its place in the trace, from 1
+    sender, receiver
+                  actor names; None when the message reached no actor
+    action        the last part of the path
+    raw           the exact bytes of the body (cut at the size limit)
+    at            wall-clock instant, RFC 3339
+    sent_s        instant on the scenario's monotonic clock, in seconds
+    deadline_s    until when its sender waits for the callback, same clock
+    answer        None when none came; `failure` then says why
+    signature     what the check of its signature found
+    answer_signature
+                  what the check of the signed acknowledgement found, if it was signed
+    deliberate    what is wrong with it on purpose; None for an honest message
+    """
+
+    number: int
+    kind: Kind
+    sender: str | None
+    receiver: str | None
+    action: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    raw: bytes
+    at: str
+    sent_s: float
+    deadline_s: float | None = None
+    answer: Answer | None = None
+    failure: str | None = None
+    signature: SignatureCheck | None = None
+    answer_signature: SignatureCheck | None = None
+    deliberate: str | None = None
+
+    @cached_property
+    def body(self) -> Json:
+        """The parsed body; None when it is not JSON."""
+        try:
+            return parse_json(self.raw)
+        except BadJson:
+            return None
+
+    @cached_property
+    def dialect(self) -> str | None:
+        """The dialect the body is written in, by its shape."""
+        dialect = recognise(self.body)
+        return dialect.name if dialect else None
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The views in the body; empty when the dialect is not known."""
+        dialect = recognise(self.body)
+        if dialect is None:
+            problem = Problem("", "the body is in no known dialect")
+            return Reading(envelope=Envelope(action=None), problems=(problem,))
+        return dialect.read(self.body)
+
+    @property
+    def is_callback(self) -> bool:
+        return self.action.startswith("on_")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the expected message sequence of a flow.
+
+    sender and receiver are roles. after names the rows that must come before:
+    of the same participant, or of `all` participants.
+    """
+
+    name: str
+    sender: str
+    receiver: str
+    actions: tuple[str, ...]
+    carries: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    after_all: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a trace is the trace of: the scenario, the cast, the expected sequence.
+
+    roles maps an actor's name to its role, ids an actor's name to its subscriber id,
+    uris to its base address.
+    """
+
+    feature: str
+    scenario: str
+    seat: str
+    dialect: str
+    edition: str
+    strictness: str
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    uris: Mapping[str, str] = field(default_factory=dict[str, str])
+    sequence: tuple[Step, ...] = ()
+    price_tick: str = "0.0001"
+    power_step: str = "0.001"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The ordered messages of one scenario."""
+
+    scene: Scene
+    messages: tuple[Message, ...]
+
+    @cached_property
+    def beckn(self) -> tuple[Message, ...]:
+        """The protocol messages, without look-ups and strays."""
+        return tuple(message for message in self.messages if message.kind == "beckn")
+
+    def of(self, *actions: str) -> tuple[Message, ...]:
+        return tuple(message for message in self.beckn if message.action in actions)
+
+    def role(self, actor: str | None) -> str | None:
+        return self.scene.roles.get(actor or "")
+
+    def actors(self, role: str) -> tuple[str, ...]:
+        return tuple(name for name, its_role in self.scene.roles.items() if its_role == role)
+
+    def between(self, sender_role: str, receiver_role: str) -> Iterator[Message]:
+        for message in self.beckn:
+            if (self.role(message.sender), self.role(message.receiver)) == (
+                sender_role,
+                receiver_role,
+            ):
+                yield message
+
+    def callbacks_of(self, request: Message) -> tuple[Message, ...]:
+        """Find the callbacks that answer a request: same transaction, opposite way, later."""
+        transaction = request.reading.envelope.transaction_id
+        return tuple(
+            message
+            for message in self.of(f"on_{request.action}")
+            if message.number > request.number
+            and message.receiver == request.sender
+            and message.sender == request.receiver
+            and message.reading.envelope.transaction_id == transaction
+        )
+
+
+def write_trace(trace: Trace, path: Path) -> str:
+    """Write a trace as JSON Lines; returns the SHA-256 of the file."""
+    lines = [_line({"scene": asdict(trace.scene)})]
+    lines += [_line(_message_record(message)) for message in trace.messages]
+    data = "".join(lines).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a trace that was written by `write_trace`.
+
+    Raises UserError when the file is not one.
+    """
+    try:
+        records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        scene = dict(records[0]["scene"])
+        steps = tuple(
+            Step(**{k: tuple(v) if isinstance(v, list) else v for k, v in step.items()})
+            for step in cast("list[dict[str, Any]]", scene.pop("sequence"))
+        )
+        messages = tuple(_message(record) for record in records[1:])
+        return Trace(Scene(**scene, sequence=steps), messages)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(
+            f"is not a trace ({error})",
+            where=str(path),
+            mend="name a file written by gridwitness under traces/",
+        ) from error
+
+
+def renumbered(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Number messages from 1 in the given order."""
+    return tuple(replace(message, number=n) for n, message in enumerate(messages, start=1))
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _text_or_base64(raw: bytes) -> str | dict[str, str]:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(raw).decode()}
+
+
+def _raw(value: str | Mapping[str, str]) -> bytes:
+    return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])
+
+
+def _message_record(message: Message) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        name: getattr(message, name)
+        for name in Message.__dataclass_fields__
+        if name not in ("raw", "answer", "signature", "answer_signature")
+    }
+    record["raw"] = _text_or_base64(message.raw)
+    for name in ("signature", "answer_signature"):
+        check = cast("SignatureCheck | None", getattr(message, name))
+        record[name] = asdict(check) if check else None
+    answer = message.answer
+    record["answer"] = answer and {
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "raw": _text_or_base64(answer.raw),
+        "at_s": answer.at_s,
+    }
+    return record
+
+
+def _message(record: dict[str, Any]) -> Message:
+    answer = record["answer"]
+    checks: Sequence[str] = ("signature", "answer_signature")
+    return Message(
+        **record
+        | {name: record[name] and SignatureCheck(**record[name]) for name in checks}
+        | {
+            "raw": _raw(record["raw"]),
+            "answer": answer and Answer(**answer | {"raw": _raw(answer["raw"])}),
+        }
+    )

@@ -1,0 +1,321 @@
+"""The clearing agent: gathers curves, clears the market, binds and settles the trades.
+
+Belongs here: the agent's part of a pay-as-clear market, built on reference_impl.
+Does not belong here: the arithmetic itself.
+
+It is a BPP to the participants and a BAP to the utility. A market is one interval
+in one dialect. It clears when everyone whose offer was approved has confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar
+
+from gridwitness.acks import Refusal
+from gridwitness.mocks.actor import Actor, Say, error
+from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.reference_impl import settlement
+from gridwitness.reference_impl.clearing import Bid, clear
+from gridwitness.views import (
+    Charges,
+    ClearingResult,
+    EnergyContract,
+    MeterReading,
+    Offer,
+    Position,
+    RevenueFlow,
+    SettlementReport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from gridwitness.mocks.actor import Setting
+    from gridwitness.signing import Signer
+    from gridwitness.trace import Message
+
+FEE_PER_KWH = Decimal("0.01")
+
+
+@dataclass
+class Entry:
+    """One participant of one market: what is agreed, and the message to answer next."""
+
+    contract: EnergyContract
+    transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    """The agent's own transaction with the utility."""
+    confirm: Message | None = None
+    reading: MeterReading | None = None
+
+    @property
+    def participant(self) -> str:
+        return self.contract.participant_id or ""
+
+
+@dataclass
+class Market:
+    """One interval in one dialect."""
+
+    dialect: str
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    cleared: bool = False
+    flows: list[settlement.Flow] | None = None
+
+
+class ClearingAgent(Actor):
+    """Plays the clearing agent."""
+
+    role: ClassVar[str] = "clearing agent"
+    side: ClassVar[str] = "BPP"
+
+    def __init__(
+        self, setting: Setting, name: str, signer: Signer, conduct: Conduct = RIGHT
+    ) -> None:
+        super().__init__(setting, name, signer, conduct)
+        self._markets: dict[tuple[str, str], Market] = {}
+
+    def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
+        return {
+            "discover": self._offer,
+            "init": self._approve,
+            "confirm": self._commit,
+            "status": self._settle,
+        }
+
+    # -- offers ---------------------------------------------------------------------
+
+    async def _offer(self, message: Message) -> None:
+        intent = message.reading.intent
+        if intent is None or intent.interval is None:
+            await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
+            return
+        offer = Offer(
+            offer_id=f"pay-as-clear-{intent.interval.start}",
+            provider_id=self.id,
+            pricing_model="PAY_AS_CLEAR",
+            clearing_agent_id=self.id,
+            interval=intent.interval,
+            charges=Charges(currency="INR", fee_per_kwh=FEE_PER_KWH),
+        )
+        await self.reply(message, Say(offers=(offer,)))
+
+    def refuses(self, message: Message) -> Refusal | None:
+        contract = message.reading.contract
+        if message.action == "discover":
+            return None
+        if contract is None or contract.participant_id is None or contract.interval is None:
+            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "no participant or no interval")
+        if message.action == "init":
+            return self._refuses_offer(contract)
+        if contract.participant_id not in self._market(message).entries:
+            return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
+        return None
+
+    def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
+        curve = contract.curve
+        if curve is None or contract.meter_id is None or contract.grid_operator_id is None:
+            text = "an offer needs a curve, a meter and its utility"
+            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+        if not self.conduct.refuses_bad_offers:
+            return None
+        for problem in curve.problems():
+            return Refusal(400, "SCH_SCHEMA_VALIDATION_FAILED", problem.message)
+        return None
+
+    # -- approval -------------------------------------------------------------------
+
+    async def _approve(self, message: Message) -> None:
+        offered = message.reading.contract
+        if offered is None or offered.curve is None:
+            return
+        entry = Entry(replace(offered, charges=None, at={}))
+        question = replace(
+            entry.contract,
+            curve=None,
+            requested_kw=max(abs(offered.curve.min_export_kw), abs(offered.curve.max_export_kw)),
+        )
+        granted = await self._ask_utility("init", entry, question, message.dialect or "")
+        if granted is None or granted.approval is None:
+            await self.reply(message, error("BIZ_GENERIC_ERROR", "the utility did not approve"))
+            return
+        charges = granted.charges or Charges(currency=offered.curve.currency or "")
+        entry.contract = replace(
+            entry.contract,
+            approval=replace(granted.approval, at={}),
+            charges=replace(charges, fee_per_kwh=FEE_PER_KWH, at={}),
+        )
+        self._market(message).entries[entry.participant] = entry
+        await self.reply(message, Say(contract=entry.contract))
+
+    async def _ask_utility(
+        self, action: str, entry: Entry, question: EnergyContract, dialect: str
+    ) -> EnergyContract | None:
+        utility = await self.setting.directory.record(question.grid_operator_id or "")
+        if utility is None:
+            return None
+        answer = await self.ask(
+            action,
+            utility,
+            Say(contract=question),
+            dialect=dialect,
+            transaction_id=entry.transaction_id,
+        )
+        return answer.reading.contract if answer else None
+
+    # -- clearing -------------------------------------------------------------------
+
+    async def _commit(self, message: Message) -> None:
+        market = self._market(message)
+        contract = message.reading.contract
+        market.entries[(contract.participant_id if contract else None) or ""].confirm = message
+        committed = [entry for entry in market.entries.values() if entry.confirm is not None]
+        everyone = len(committed) == len(market.entries)
+        if market.cleared or (self.conduct.waits_for_all and not everyone):
+            return
+        market.cleared = True
+        await self._clear(market, committed)
+
+    async def _clear(self, market: Market, committed: list[Entry]) -> None:
+        result = clear([self._bid(entry) for entry in committed])
+        if result.status != "CLEARED":
+            await self._tell_all(committed, "BIZ_GENERIC_ERROR", "no price balances the market")
+            return
+        for entry in committed:
+            entry.contract = replace(
+                entry.contract,
+                clearing=ClearingResult(
+                    cleared_power_kw=result.power_kw[entry.participant],
+                    clearing_price_per_kwh=result.price_per_kwh,
+                ),
+            )
+        if self.conduct.binds_before_lock:
+            await self._bind(committed)
+        for _ in range(self.conduct.locks):
+            locks = await asyncio.gather(*(self._lock(entry, market) for entry in committed))
+            if not all(locks) and not self.conduct.binds_refused_locks:
+                await self._tell_all(committed, "BIZ_GENERIC_ERROR", "a trade was not locked")
+                return
+        if not self.conduct.binds_before_lock:
+            await self._bind(committed)
+
+    def _bid(self, entry: Entry) -> Bid:
+        offered, approval = entry.contract.curve, entry.contract.approval
+        if offered is None or approval is None:
+            raise AssertionError("an entry is made when its offer is approved")
+        limit_kw = approval.approved_max_trade_kw if self.conduct.heeds_approval else None
+        return Bid(entry.participant, offered.curve(), limit_kw)
+
+    async def _lock(self, entry: Entry, market: Market) -> bool:
+        clearing = entry.contract.clearing
+        if clearing is None:
+            return False
+        question = replace(
+            entry.contract,
+            curve=None,
+            charges=None,
+            clearing=replace(clearing, clearing_price_per_kwh=None),
+        )
+        granted = await self._ask_utility("confirm", entry, question, market.dialect)
+        return granted is not None and granted.status == "ACTIVE"
+
+    async def _bind(self, committed: list[Entry]) -> None:
+        for entry in committed:
+            entry.contract = replace(entry.contract, status="ACTIVE")
+            if entry.confirm is not None:
+                await self.reply(entry.confirm, Say(contract=entry.contract))
+
+    async def _tell_all(self, committed: list[Entry], code: str, text: str) -> None:
+        for entry in committed:
+            if entry.confirm is not None:
+                await self.reply(entry.confirm, error(code, text))
+
+    # -- settlement -----------------------------------------------------------------
+
+    async def _settle(self, message: Message) -> None:
+        market = self._market(message)
+        async with market.lock:
+            if market.flows is None:
+                market.flows = await self._settle_market(market)
+        contract = message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if market.flows is None or entry.reading is None or entry.contract.charges is None:
+            await self.reply(message, error("BIZ_GENERIC_ERROR", "the trade is not settled yet"))
+            return
+        currency = entry.contract.charges.currency
+        own = [flow for flow in market.flows if entry.participant in (flow.payer, flow.payee)]
+        remitted = sum((flow.amount for flow in own if flow.kind == "WHEELING"), Decimal(0))
+        if remitted:
+            utility = entry.contract.grid_operator_id or ""
+            own.append(settlement.Flow(self.id, utility, "WHEELING_REMIT", remitted))
+        report = SettlementReport(
+            flows=tuple(
+                RevenueFlow(
+                    payer=flow.payer,
+                    payee=flow.payee,
+                    kind=flow.kind,
+                    amount=flow.amount,
+                    currency=currency,
+                )
+                for flow in own
+            ),
+            positions=tuple(
+                Position(party=party, value=value, currency=currency)
+                for party, value in settlement.positions(own).items()
+            ),
+        )
+        done = replace(
+            entry.contract, status="COMPLETED", readings=(entry.reading,), settlement=report
+        )
+        await self.reply(message, Say(contract=done))
+
+    async def _settle_market(self, market: Market) -> list[settlement.Flow] | None:
+        traded = [entry for entry in market.entries.values() if entry.contract.clearing]
+        readings = await asyncio.gather(*(self._read(entry, market) for entry in traded))
+        for entry, reading in zip(traded, readings, strict=True):
+            entry.reading = reading
+        if not traded or not all(readings):
+            return None
+        flows: list[settlement.Flow] = []
+        contract = traded[0].contract
+        if contract.charges is not None and contract.interval is not None:
+            trades = [_trade(entry) for entry in traded]
+            price = contract.clearing and contract.clearing.clearing_price_per_kwh
+            flows = settlement.settle(
+                contract.charges.terms(),
+                Fraction(contract.interval.duration_h),
+                price or Decimal(0),
+                trades,
+                settlement.Parties(self.id, contract.grid_operator_id or ""),
+            )
+        return flows
+
+    async def _read(self, entry: Entry, market: Market) -> MeterReading | None:
+        clearing = entry.contract.clearing
+        question = replace(
+            entry.contract,
+            curve=None,
+            charges=None,
+            clearing=clearing and replace(clearing, clearing_price_per_kwh=None),
+        )
+        granted = await self._ask_utility("status", entry, question, market.dialect)
+        readings = granted.readings if granted else ()
+        return replace(readings[0], at={}) if readings else None
+
+    def _market(self, message: Message) -> Market:
+        contract = message.reading.contract
+        start = contract.interval.start if contract and contract.interval else ""
+        key = (message.dialect or "", start)
+        return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _trade(entry: Entry) -> settlement.Trade:
+    clearing, reading = entry.contract.clearing, entry.reading
+    if clearing is None or reading is None:
+        raise AssertionError("only read trades are settled")
+    return settlement.Trade(entry.participant, clearing.cleared_power_kw, reading.energy_kwh)

@@ -1,0 +1,81 @@
+"""How an actor behaves. Every default is the right behaviour; a defect replaces one.
+
+Belongs here: the seams at which a defect can take hold. Does not belong here: the
+defects (defects), the behaviour itself (the actors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable  # noqa: TC003 (dataclass fields)
+from dataclasses import dataclass
+
+from gridwitness.dialects.base import Json  # noqa: TC001 (dataclass fields)
+from gridwitness.trace import Answer  # noqa: TC001 (dataclass fields)
+from gridwitness.views import Reading  # noqa: TC001 (dataclass fields)
+
+Headers = dict[str, str]
+
+
+def _same_reading(_action: str, reading: Reading) -> Reading:
+    return reading
+
+
+def _same_body(_action: str, body: Json) -> Json:
+    return body
+
+
+def _same_bytes(_action: str, raw: bytes) -> bytes:
+    return raw
+
+
+def _same_headers(_action: str, headers: Headers) -> Headers:
+    return headers
+
+
+def _same_url(_action: str, url: str) -> str:
+    return url
+
+
+def _same_answer(answer: Answer) -> Answer:
+    return answer
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """The seams. Hooks get the action first and give back what to use instead.
+
+    views     what is said, before it is written in a dialect
+    bodies    the JSON, before it is signed
+    bytes_    the bytes, after they are signed
+    headers   the HTTP headers, after they are signed
+    urls      where the message is posted
+    answers   the synchronous answer
+    silent_on callbacks that are never sent
+    refuses_actions
+              requests that are refused whatever they say
+    """
+
+    views: Callable[[str, Reading], Reading] = _same_reading
+    bodies: Callable[[str, Json], Json] = _same_body
+    bytes_: Callable[[str, bytes], bytes] = _same_bytes
+    headers: Callable[[str, Headers], Headers] = _same_headers
+    urls: Callable[[str, str], str] = _same_url
+    answers: Callable[[Answer], Answer] = _same_answer
+    silent_on: frozenset[str] = frozenset()
+    refuses_actions: frozenset[str] = frozenset()
+    verifies_signatures: bool = True
+    refuses_bad_offers: bool = True
+    calls_back_after_refusal: bool = False
+    binds_refused_locks: bool = False
+    signs_as: str | None = None
+    signature_life_s: int = 300
+    chains: bool = True
+    reuses_message_ids: bool = False
+    waits_for_all: bool = True
+    heeds_approval: bool = True
+    locks: int = 1
+    binds_before_lock: bool = False
+    forgets_commitments: bool = False
+
+
+RIGHT = Conduct()

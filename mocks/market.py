@@ -1,0 +1,147 @@
+"""A pay-as-clear market as a scenario plays it: the cast, the run, the trace.
+
+Belongs here: who takes part, in which phases they act, and what is handed to the
+judge afterwards. Does not belong here: what is expected of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gridwitness.mocks.clearing_agent import ClearingAgent
+from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.participant import MarketParticipant, Wish
+from gridwitness.mocks.utility import Meter, Utility
+from gridwitness.story import AGENT, PARTICIPANT, UTILITY
+from gridwitness.trace import Scene, Trace
+from gridwitness.views import Charges, Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from gridwitness.mocks.actor import Actor
+    from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.registry import Record
+    from gridwitness.trace import Step
+
+OPEN_CHARGES = Charges(
+    currency="INR",
+    wheeling_buyer_per_kwh=Decimal("0.025"),
+    wheeling_seller_per_kwh=Decimal(0),
+    penalty_per_kwh=Decimal("0.05"),
+    penalty_band=Decimal("0.02"),
+    rounding="HALF_UP",
+    minor_unit=2,
+)
+"""What the utility charges unless a scenario says otherwise."""
+
+REST_S = 1.0
+"""How long actors may still be busy after the last answer; only a stuck one needs it."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part: participants by name, meters by id, and what is broken on purpose.
+
+    broken names the role that misbehaves and how; it is how defects are tried.
+    """
+
+    wishes: Mapping[str, Wish]
+    meters: Mapping[str, Meter]
+    duration_h: Decimal = Decimal(1)
+    charges: Charges = OPEN_CHARGES
+    broken: tuple[str, Conduct] | None = None
+
+    def conduct(self, role: str) -> Conduct:
+        return self.broken[1] if self.broken and self.broken[0] == role else RIGHT
+
+
+def fresh_interval(duration_h: Decimal) -> Interval:
+    """Draw a delivery interval that no other market trades: a full minute in the next decade."""
+    minute = secrets.randbelow(10 * 365 * 24 * 60)
+    start = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+    return Interval(start=start.strftime("%Y-%m-%dT%H:%M:%SZ"), duration_h=duration_h)
+
+
+def play(
+    sandbox: Sandbox, scene: Scene, sequence: tuple[Step, ...], cast: Cast
+) -> tuple[Trace, list[BaseException]]:
+    """Play a market to its end; returns the trace, and what failed in our own code.
+
+    The phases (discover, init, confirm, status) follow one another; within a phase
+    all participants act at once. Whoever gets no answer that lets it go on, stops.
+    """
+    wire = sandbox.wire
+    recorder = wire.record()
+    utility = Utility(
+        sandbox.setting,
+        UTILITY,
+        sandbox.signer(UTILITY),
+        cast.meters,
+        cast.charges,
+        cast.conduct(UTILITY),
+    )
+    participants = [
+        MarketParticipant(
+            sandbox.setting,
+            name,
+            sandbox.signer(name),
+            wish,
+            scene.dialect,
+            cast.conduct(PARTICIPANT) if position == 0 else RIGHT,
+        )
+        for position, (name, wish) in enumerate(cast.wishes.items())
+    ]
+    actors: list[Actor] = [utility, *participants]
+    if sandbox.outsider is None:
+        agent = ClearingAgent(
+            sandbox.setting, AGENT, sandbox.signer(AGENT), cast.conduct(AGENT)
+        )
+        actors.append(agent)
+    for actor in actors:
+        actor.join()
+    agent_id = sandbox.outsider.record.subscriber_id if sandbox.outsider else actors[-1].id
+    record = sandbox.directory.here(agent_id)
+    if record is None:
+        raise AssertionError("the clearing agent has joined")
+    roles = {actor.name: actor.role for actor in actors} | {AGENT: AGENT}
+    ids = {actor.name: actor.id for actor in actors} | {AGENT: agent_id}
+    uris = {actor.name: actor.uri for actor in actors} | {AGENT: record.url}
+    interval = fresh_interval(cast.duration_h)
+    try:
+        wire.call(_run, participants, record, interval, utility.id)
+        wire.call(_rest, actors)
+    finally:
+        for actor in actors:
+            wire.call(actor.leave)
+    known = replace(scene, roles=roles, ids=ids, uris=uris, sequence=sequence)
+    trace = Trace(known, recorder.messages())
+    return trace, [defect for actor in actors for defect in actor.defects]
+
+
+async def _rest(actors: list[Actor]) -> None:
+    """Let every actor finish what it is doing: a callback is answered after it is acted on."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + REST_S
+    while any(actor.is_busy for actor in actors) and loop.time() < end_s:
+        await asyncio.gather(*(actor.rest(end_s - loop.time()) for actor in actors))
+
+
+async def _run(
+    participants: list[MarketParticipant], agent: Record, interval: Interval, utility_id: str
+) -> None:
+    phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [
+        lambda one: one.discover(agent, interval),
+        lambda one: one.init(agent, utility_id),
+        lambda one: one.confirm(agent),
+        lambda one: one.status(agent),
+    ]
+    for phase in phases:
+        went_on = await asyncio.gather(*(phase(one) for one in participants))
+        participants = [one for one, on in zip(participants, went_on, strict=True) if on]

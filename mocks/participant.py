@@ -1,0 +1,117 @@
+"""A market participant: offers a curve, commits to it, asks how it ended.
+
+Belongs here: the four questions a participant asks a clearing agent. Does not
+belong here: when to ask them; that is the market's business (market).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from gridwitness.mocks.actor import CLEARING_TTL, Actor, Fault, Say
+from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.views import EnergyContract, Intent, Interval, OfferCurve
+
+if TYPE_CHECKING:
+    from gridwitness.mocks.actor import Setting
+    from gridwitness.registry import Record
+    from gridwitness.signing import Signer
+    from gridwitness.views import Reading
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a participant brings to one market.
+
+    fault spoils its init on purpose; the participant then offers nothing else.
+    """
+
+    meter_id: str
+    curve: OfferCurve
+    fault: Fault | None = None
+
+
+class MarketParticipant(Actor):
+    """Plays one participant of one market; `contract` is what is agreed so far."""
+
+    role: ClassVar[str] = "market participant"
+    side: ClassVar[str] = "BAP"
+
+    def __init__(  # noqa: PLR0913 (an actor, and what a participant knows)
+        self,
+        setting: Setting,
+        name: str,
+        signer: Signer,
+        wish: Wish,
+        dialect: str,
+        conduct: Conduct = RIGHT,
+    ) -> None:
+        super().__init__(setting, name, signer, conduct)
+        self.wish = wish
+        self.contract: EnergyContract | None = None
+        self._dialect = dialect
+        self._transaction_id = str(uuid.uuid4())
+
+    async def discover(self, agent: Record, interval: Interval) -> bool:
+        """Look for an offer to trade in an interval; False when there is none."""
+        found = await self._ask("discover", agent, Say(intent=Intent(interval=interval)))
+        for offer in found.offers if found else ():
+            if offer.pricing_model == "PAY_AS_CLEAR":
+                self.contract = EnergyContract(
+                    status="PENDING",
+                    offer_id=offer.offer_id,
+                    participant_id=self.id,
+                    clearing_agent_id=offer.clearing_agent_id,
+                    meter_id=self.wish.meter_id,
+                    interval=offer.interval,
+                    charges=offer.charges,
+                )
+                return True
+        return False
+
+    async def init(self, agent: Record, grid_operator_id: str) -> bool:
+        """Offer the curve; False unless the agent answers with an approved limit."""
+        if self.contract is None:
+            return False
+        offered = replace(
+            self.contract,
+            contract_id=str(uuid.uuid4()),
+            grid_operator_id=grid_operator_id,
+            curve=self.wish.curve,
+        )
+        answer = await self._ask("init", agent, Say(contract=offered), self.wish.fault)
+        agreed = answer.contract if answer else None
+        if agreed is None or agreed.approval is None:
+            return False
+        self.contract = replace(offered, approval=agreed.approval, charges=agreed.charges)
+        return True
+
+    async def confirm(self, agent: Record) -> bool:
+        """Commit to the curve and wait for the market to clear; False unless it binds."""
+        answer = await self._ask("confirm", agent, Say(contract=self.contract), ttl=CLEARING_TTL)
+        bound = answer.contract if answer else None
+        if self.contract is None or bound is None or bound.clearing is None:
+            return False
+        self.contract = replace(self.contract, clearing=bound.clearing, status=bound.status)
+        return True
+
+    async def status(self, agent: Record) -> bool:
+        """Ask how the trade ended; False unless the answer settles it."""
+        answer = await self._ask("status", agent, Say(contract=self.contract))
+        return answer is not None and answer.contract is not None
+
+    async def _ask(
+        self, action: str, agent: Record, say: Say, fault: Fault | None = None, **how: str
+    ) -> Reading | None:
+        message = await self.ask(
+            action,
+            agent,
+            say,
+            dialect=self._dialect,
+            transaction_id=self._transaction_id,
+            fault=fault,
+            **how,
+        )
+        return message.reading if message else None

@@ -1,0 +1,92 @@
+"""The sandbox: one wire with a registry, and the keys of all who are played on it.
+
+Belongs here: what lasts for a whole run. Does not belong here: one scenario's cast
+(market).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gridwitness.editions import editions
+from gridwitness.mocks.actor import Setting, Tongue
+from gridwitness.mocks.registry import Registry
+from gridwitness.registry import Directory, Record
+from gridwitness.signing import Signer
+from gridwitness.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NETWORK = "gridwitness.example"
+"""The domain of every subscriber that is played; a name reserved for examples."""
+
+KEY_ID = "key-1"
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """The participant under test, when it is not played: its name here, and its record."""
+
+    name: str
+    record: Record
+
+
+class Sandbox:
+    """A wire, a registry on it, and the setting that the actors share. A context manager.
+
+    seed: every key is derived from it and the subscriber's id; a run that draws it
+    at random has keys of its own. key: sign with this one instead, whoever signs.
+    """
+
+    def __init__(  # noqa: PLR0913 (what a run is configured by)
+        self,
+        seed: bytes,
+        *,
+        port: int = 0,
+        callback_host: str = "127.0.0.1",
+        patience: float = 1.0,
+        speaks: Sequence[tuple[str, str]] = (),
+        outsider: Outsider | None = None,
+        registry_url: str | None = None,
+        key: Ed25519PrivateKey | None = None,
+    ) -> None:
+        self._seed = seed
+        self._key = key
+        self._stack = ExitStack()
+        self.outsider = outsider
+        self.directory = Directory(registry_url)
+        self.wire = Wire(self.directory, port=port, callback_host=callback_host)
+        tongues = {
+            editions()[edition].dialect: Tongue(editions()[edition], strictness)
+            for edition, strictness in speaks
+        }
+        self.setting = Setting(self.wire, self.directory, tongues, patience)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.wire)
+        self.wire.listen(Registry(self.directory))
+        if self.outsider is not None:
+            self.directory.add(self.outsider.record)
+            self.setting.names[self.outsider.record.subscriber_id] = self.outsider.name
+            self.wire.outsider = self.outsider.name
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def registry_url(self) -> str:
+        return self.wire.url_of(Registry.slug)
+
+    def signer(self, name: str) -> Signer:
+        """Give the identity and key of an actor that is played."""
+        subscriber_id = f"{name.replace(' ', '-')}.{NETWORK}"
+        derived = hashlib.blake2b(subscriber_id.encode(), key=self._seed, digest_size=32).digest()
+        key = self._key or Ed25519PrivateKey.from_private_bytes(derived)
+        return Signer(subscriber_id, KEY_ID, key)

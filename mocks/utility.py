@@ -1,0 +1,118 @@
+"""The utility: approves what a meter may trade, locks trades, reads meters.
+
+Belongs here: sanctioned load, approvals, locks, readings. Does not belong here:
+prices; the utility is not told them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from gridwitness.mocks.actor import Actor, Say, error
+from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.views import Approval, Charges, EnergyContract, MeterReading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from gridwitness.mocks.actor import Setting
+    from gridwitness.signing import Signer
+    from gridwitness.trace import Message
+
+
+@dataclass(frozen=True)
+class Meter:
+    """A meter on the utility's network.
+
+    sanctioned_load_kw: the most it may draw or inject; committed_kw: what other
+    markets already hold of that. metered_kwh: what it will register over the
+    interval, export positive; None means exactly what it traded.
+    """
+
+    meter_id: str
+    sanctioned_load_kw: Decimal
+    committed_kw: Decimal = Decimal(0)
+    metered_kwh: Decimal | None = None
+
+
+class Utility(Actor):
+    """Plays the grid operator of one network for one market."""
+
+    role: ClassVar[str] = "utility"
+    side: ClassVar[str] = "BPP"
+
+    def __init__(  # noqa: PLR0913 (an actor, and what a utility knows)
+        self,
+        setting: Setting,
+        name: str,
+        signer: Signer,
+        meters: Mapping[str, Meter],
+        charges: Charges,
+        conduct: Conduct = RIGHT,
+    ) -> None:
+        super().__init__(setting, name, signer, conduct)
+        self._meters = meters
+        self._charges = charges
+        self._locked_kw: dict[str, dict[str, Decimal]] = {}
+        """Absolute locked power by meter and contract."""
+
+    def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
+        return {"init": self._approve, "confirm": self._lock, "status": self._read_meters}
+
+    async def _approve(self, message: Message) -> None:
+        asked = message.reading.contract
+        meter = self._meters.get(asked.meter_id or "") if asked else None
+        if asked is None or meter is None or asked.requested_kw is None:
+            await self.reply(message, error("BIZ_ITEM_NOT_FOUND", "no such meter, or no power"))
+            return
+        committed_kw = self._committed_kw(meter)
+        free_kw = max(Decimal(0), meter.sanctioned_load_kw - committed_kw)
+        approval = Approval(
+            approved_max_trade_kw=min(asked.requested_kw, free_kw),
+            sanctioned_load_kw=meter.sanctioned_load_kw,
+            committed_kw=committed_kw,
+        )
+        await self.reply(message, Say(contract=self._grant(asked, approval=approval)))
+
+    async def _lock(self, message: Message) -> None:
+        asked = message.reading.contract
+        meter = self._meters.get(asked.meter_id or "") if asked else None
+        if asked is None or meter is None or asked.clearing is None:
+            await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such meter, or no power"))
+            return
+        locked = self._locked_kw.setdefault(meter.meter_id, {})
+        others_kw = sum(
+            (kw for contract, kw in locked.items() if contract != asked.contract_id), Decimal(0)
+        )
+        wanted_kw = abs(asked.clearing.cleared_power_kw)
+        held_kw = Decimal(0) if self.conduct.forgets_commitments else meter.committed_kw
+        if wanted_kw + others_kw + held_kw > meter.sanctioned_load_kw:
+            text = f"{wanted_kw} kW exceed what is left of the sanctioned load"
+            await self.reply(message, error("BIZ_QUANTITY_UNAVAILABLE", text))
+            return
+        locked[asked.contract_id or ""] = wanted_kw
+        await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
+
+    async def _read_meters(self, message: Message) -> None:
+        asked = message.reading.contract
+        meter = self._meters.get(asked.meter_id or "") if asked else None
+        if asked is None or meter is None or asked.interval is None or asked.clearing is None:
+            await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such meter or trade"))
+            return
+        energy_kwh = meter.metered_kwh
+        if energy_kwh is None:
+            energy_kwh = asked.clearing.cleared_power_kw * asked.interval.duration_h
+        reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh)
+        grant = self._grant(asked, status="COMPLETED", readings=(reading,))
+        await self.reply(message, Say(contract=grant))
+
+    def _committed_kw(self, meter: Meter) -> Decimal:
+        if self.conduct.forgets_commitments:
+            return Decimal(0)
+        locked = self._locked_kw.get(meter.meter_id, {})
+        return meter.committed_kw + sum(locked.values(), Decimal(0))
+
+    def _grant(self, asked: EnergyContract, **changes: object) -> EnergyContract:
+        return replace(asked, charges=self._charges, grid_operator_id=self.id, at={}, **changes)

@@ -1,0 +1,58 @@
+"""Sentences about a market: who takes part, what the utility knows, that it runs."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from pytest_bdd import given, parsers, when
+
+from gridwitness.mocks.market import OPEN_CHARGES, Cast, play
+from gridwitness.steps import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gridwitness.hearing import Hearing
+    from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.trace import Scene, Step
+
+Table = "Sequence[Sequence[str]]"
+
+
+@given("the message sequence", target_fixture="sequence")
+def the_message_sequence(datatable: list[list[str]]) -> tuple[Step, ...]:
+    columns = ["row", "from", "to", "action", "carries", "after"]
+    return tuple(tables.step(row) for row in tables.rows(datatable, needs=columns, may=[]))
+
+
+@given(parsers.parse("a delivery interval of {minutes:d} minutes"), target_fixture="duration_h")
+def a_delivery_interval(minutes: int) -> Decimal:
+    return Decimal(minutes) / 60
+
+
+@given("the market participants", target_fixture="participants")
+def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
+    needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
+    return tables.rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
+
+
+@when("the market runs")
+def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
+    participants: list[tables.Row],
+    duration_h: Decimal,
+    sequence: tuple[Step, ...],
+    scene: Scene,
+    sandbox: Sandbox,
+    broken: tuple[str, Conduct] | None,
+    hearing: Hearing,
+) -> None:
+    cast = Cast(
+        wishes={row["name"]: tables.wish(row) for row in participants},
+        meters={row["meter"]: tables.meter(row) for row in participants},
+        duration_h=duration_h,
+        charges=OPEN_CHARGES,
+        broken=broken,
+    )
+    hearing.hear(*play(sandbox, scene, sequence, cast))

@@ -1,0 +1,47 @@
+"""Sentences about the exchange: which rules must have been exercised and kept.
+
+Every scenario is judged by all rules of its edition; these sentences say which of
+them it is there to exercise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_bdd import parsers, then
+
+from gridwitness.hearing import family
+from gridwitness.rules import rules
+
+if TYPE_CHECKING:
+    from gridwitness.hearing import Hearing
+
+
+@then("every message is well formed, signed and answered")
+def every_message_is_well_formed(hearing: Hearing) -> None:
+    hearing.demand(family("ENV", "ACK", "SIG", "COR"))
+
+
+@then("the messages follow the sequence")
+def the_messages_follow_the_sequence(hearing: Hearing) -> None:
+    hearing.demand(family("ORD"))
+
+
+@then("the market is in equilibrium")
+def the_market_is_in_equilibrium(hearing: Hearing) -> None:
+    hearing.demand(family("MKT"))
+
+
+@then("every trade is locked once before it binds")
+def every_trade_is_locked_once(hearing: Hearing) -> None:
+    hearing.demand(family("LCK"))
+
+
+@then("the money balances to the last minor unit")
+def the_money_balances(hearing: Hearing) -> None:
+    hearing.demand(family("SET"))
+
+
+@then(parsers.parse("the exchange keeps {rule_id:S}"))
+def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
+    hearing.demand([rules()[rule_id]])
