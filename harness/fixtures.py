@@ -59,6 +59,12 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
     return defect.role, defect.conduct
 
 
+@pytest.fixture
+def last_confirms_late() -> bool:
+    """Whether the last participant keeps the market waiting; a Given may say so."""
+    return False
+
+
 @pytest.fixture(autouse=True)
 def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hearing:
     """The judge of this scenario."""

@@ -110,7 +110,7 @@ class Message:
 
     @property
     def is_callback(self) -> bool:
-        return self.action.startswith("on_")
+        return self.action.rpartition("/")[2].startswith("on_")
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,8 @@ class Recorder:
         """Record a received message; gives the sender's own draft when it is one of us."""
         ours = self._under_way.pop(self._key(draft), None)
         if ours is not None:
+            # Where it arrived counts, not where its sender thought it would.
+            ours.kind, ours.receiver, ours.action = draft.kind, draft.receiver, draft.action
             return ours
         self.drafts.append(draft)
         return draft
@@ -199,7 +201,8 @@ class Wire:
 
     def __enter__(self) -> Self:
         bind_host = "127.0.0.1" if self.callback_host in LOOPBACK else "0.0.0.0"  # noqa: S104 (asked for)
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol is named, because asyncio switches Nagle's delay off only where it is.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((bind_host, self.port))

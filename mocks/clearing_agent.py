@@ -134,7 +134,7 @@ class ClearingAgent(Actor):
         offered = message.reading.contract
         if offered is None or offered.curve is None:
             return
-        entry = Entry(replace(offered, charges=None, at={}))
+        entry = Entry(replace(offered, clearing_agent_id=self.id, charges=None, at={}))
         question = replace(
             entry.contract,
             curve=None,

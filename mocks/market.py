@@ -41,6 +41,9 @@ OPEN_CHARGES = Charges(
 )
 """What the utility charges unless a scenario says otherwise."""
 
+LATE_S = 0.25
+"""How long the last participant may keep the market waiting: time enough to clear too early."""
+
 REST_S = 1.0
 """How long actors may still be busy after the last answer; only a stuck one needs it."""
 
@@ -49,6 +52,7 @@ REST_S = 1.0
 class Cast:
     """Who takes part: participants by name, meters by id, and what is broken on purpose.
 
+    last_confirms_late: the last participant waits a moment in which nothing may clear.
     broken names the role that misbehaves and how; it is how defects are tried.
     """
 
@@ -56,6 +60,7 @@ class Cast:
     meters: Mapping[str, Meter]
     duration_h: Decimal = Decimal(1)
     charges: Charges = OPEN_CHARGES
+    last_confirms_late: bool = False
     broken: tuple[str, Conduct] | None = None
 
     def conduct(self, role: str) -> Conduct:
@@ -115,7 +120,7 @@ def play(
     uris = {actor.name: actor.uri for actor in actors} | {AGENT: record.url}
     interval = fresh_interval(cast.duration_h)
     try:
-        wire.call(_run, participants, record, interval, utility.id)
+        wire.call(_run, participants, record, interval, utility, cast.last_confirms_late)
         wire.call(_rest, actors)
     finally:
         for actor in actors:
@@ -134,12 +139,21 @@ async def _rest(actors: list[Actor]) -> None:
 
 
 async def _run(
-    participants: list[MarketParticipant], agent: Record, interval: Interval, utility_id: str
+    participants: list[MarketParticipant],
+    agent: Record,
+    interval: Interval,
+    utility: Utility,
+    last_confirms_late: bool,  # noqa: FBT001 (called through the portal, by position)
 ) -> None:
+    async def confirm(one: MarketParticipant) -> bool:
+        if last_confirms_late and one is participants[-1]:
+            await utility.first_lock(within_s=LATE_S)
+        return await one.confirm(agent)
+
     phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [
         lambda one: one.discover(agent, interval),
-        lambda one: one.init(agent, utility_id),
-        lambda one: one.confirm(agent),
+        lambda one: one.init(agent, utility.id),
+        confirm,
         lambda one: one.status(agent),
     ]
     for phase in phases:

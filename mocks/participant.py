@@ -83,7 +83,7 @@ class MarketParticipant(Actor):
         )
         answer = await self._ask("init", agent, Say(contract=offered), self.wish.fault)
         agreed = answer.contract if answer else None
-        if agreed is None or agreed.approval is None:
+        if agreed is None or agreed.approval is None or self.wish.fault is not None:
             return False
         self.contract = replace(offered, approval=agreed.approval, charges=agreed.charges)
         return True

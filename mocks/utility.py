@@ -6,6 +6,8 @@ prices; the utility is not told them.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
@@ -57,6 +59,7 @@ class Utility(Actor):
         self._charges = charges
         self._locked_kw: dict[str, dict[str, Decimal]] = {}
         """Absolute locked power by meter and contract."""
+        self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
         return {"init": self._approve, "confirm": self._lock, "status": self._read_meters}
@@ -68,7 +71,8 @@ class Utility(Actor):
             await self.reply(message, error("BIZ_ITEM_NOT_FOUND", "no such meter, or no power"))
             return
         committed_kw = self._committed_kw(meter)
-        free_kw = max(Decimal(0), meter.sanctioned_load_kw - committed_kw)
+        held_kw = Decimal(0) if self.conduct.forgets_commitments else committed_kw
+        free_kw = max(Decimal(0), meter.sanctioned_load_kw - held_kw)
         approval = Approval(
             approved_max_trade_kw=min(asked.requested_kw, free_kw),
             sanctioned_load_kw=meter.sanctioned_load_kw,
@@ -76,7 +80,14 @@ class Utility(Actor):
         )
         await self.reply(message, Say(contract=self._grant(asked, approval=approval)))
 
+    async def first_lock(self, within_s: float) -> None:
+        """Wait until a lock is asked for, or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._asked_to_lock.wait()
+
     async def _lock(self, message: Message) -> None:
+        self._asked_to_lock.set()
         asked = message.reading.contract
         meter = self._meters.get(asked.meter_id or "") if asked else None
         if asked is None or meter is None or asked.clearing is None:
@@ -109,8 +120,6 @@ class Utility(Actor):
         await self.reply(message, Say(contract=grant))
 
     def _committed_kw(self, meter: Meter) -> Decimal:
-        if self.conduct.forgets_commitments:
-            return Decimal(0)
         locked = self._locked_kw.get(meter.meter_id, {})
         return meter.committed_kw + sum(locked.values(), Decimal(0))
 

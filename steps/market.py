@@ -38,6 +38,11 @@ def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
     return tables.rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
 
 
+@given("the last of them confirms late", target_fixture="last_confirms_late")
+def the_last_of_them_confirms_late() -> bool:
+    return True
+
+
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     participants: list[tables.Row],
@@ -46,6 +51,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     scene: Scene,
     sandbox: Sandbox,
     broken: tuple[str, Conduct] | None,
+    last_confirms_late: bool,  # noqa: FBT001 (a fixture)
     hearing: Hearing,
 ) -> None:
     cast = Cast(
@@ -53,6 +59,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         meters={row["meter"]: tables.meter(row) for row in participants},
         duration_h=duration_h,
         charges=OPEN_CHARGES,
+        last_confirms_late=last_confirms_late,
         broken=broken,
     )
     hearing.hear(*play(sandbox, scene, sequence, cast))

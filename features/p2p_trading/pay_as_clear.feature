@@ -61,6 +61,16 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
     And every trade is locked once before it binds
     And the money balances to the last minor unit
 
+  Scenario: A market waits for the last of its participants
+    Given the market participants
+      | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
+      | car   | 100200 | 30 kW      | -11 kW at 0.08, -5 kW at 0.10, 0 kW at 0.12  |
+      | roof  | 100300 | 5 kW       | 0 kW at 0.05, 2 kW at 0.06, 5 kW at 0.07     |
+    And the last of them confirms late
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+
   Scenario: A market in which nobody agrees on a price clears without trade
     Given the market participants
       | name | meter  | sanctioned | offer curve (INR/kWh)         |

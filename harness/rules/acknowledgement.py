@@ -48,7 +48,7 @@ def acknowledgement_has_the_form_of_the_edition(trace: Trace) -> Iterator[Outcom
     right = edition.ack_form_for(trace.scene.strictness)
     for message in trace.beckn:
         ack = read_ack(message.answer.body) if message.answer else None
-        if ack is not None:
+        if ack is not None and message.dialect == trace.scene.dialect:
             yield outcome(
                 ack.form == right,
                 by=message.receiver,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK, read_ack
@@ -96,7 +97,7 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
 @rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was acknowledged gets its callback before its ttl has passed."""
-    strays = [message for message in trace.messages if message.receiver is None]
+    strays = [m for m in trace.messages if m.answer and m.answer.status == HTTPStatus.NOT_FOUND]
     for request in _requests(trace):
         if _status(request) != ACK or request.deadline_s is None:
             continue

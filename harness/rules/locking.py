@@ -10,10 +10,10 @@ from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gridwitness.rules import Outcome
-    from gridwitness.story import Said
+    from gridwitness.story import Chapter, Said
     from gridwitness.trace import Trace
 
 E6 = "facts/protocol, sections E6 and D (cascades); architecture, section 5"
@@ -72,31 +72,45 @@ def trade_is_locked_once(trace: Trace) -> Iterator[Outcome]:
 
 @rule("LCK-004", "MUST", source=f"{E6} (no double dipping)", judges=(UTILITY, AGENT))
 def locks_fit_the_meter(trace: Trace) -> Iterator[Outcome]:
-    """What is locked for a meter fits in its sanctioned load beside what is committed."""
+    """What is locked fits in the approval of the trade, and at its meter beside what is committed."""
+    chapters = story(trace).values()
+    for chapter in chapters:
+        granted = [s.contract.approval for s in chapter.approved if s.contract.approval]
+        asked_kw = Decimal(0)
+        for said in chapter.lock_asked:
+            if said.contract.clearing is None or not granted:
+                continue
+            asked_kw += abs(said.contract.clearing.cleared_power_kw)
+            yield _fits(said, asked_kw, granted[-1].approved_max_trade_kw, "approved")
     free_kw: dict[str, Decimal] = {}
-    for chapter in story(trace).values():
+    locked_kw: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for chapter in chapters:
         for said in chapter.approved:
             approval, meter = said.contract.approval, said.contract.meter_id
             if approval is not None and approval.sanctioned_load_kw is not None and meter:
-                left = approval.sanctioned_load_kw - (approval.committed_kw or Decimal(0))
-                free_kw[meter] = min(left, free_kw.get(meter, left))
-    for part in ("lock_asked", "locked"):
-        locked_kw: dict[str, Decimal] = defaultdict(Decimal)
-        for said in _in_order(trace, part):
-            clearing, meter = said.contract.clearing, said.contract.meter_id
-            if clearing is None or meter not in free_kw:
-                continue
-            locked_kw[meter] += abs(clearing.cleared_power_kw)
-            yield outcome(
-                locked_kw[meter] <= free_kw[meter],
-                by=said.message.sender,
-                message=said.message,
-                observed=f"{locked_kw[meter]} kW locked for meter {meter}",
-                expected=f"at most {free_kw[meter]} kW",
-                pointer=clearing.pointer("cleared_power_kw"),
-            )
+                left_kw = approval.sanctioned_load_kw - (approval.committed_kw or Decimal(0))
+                free_kw[meter] = max(left_kw, free_kw.get(meter, left_kw))
+    for said in _in_order(chapters):
+        clearing, meter = said.contract.clearing, said.contract.meter_id or ""
+        if clearing is None or meter not in free_kw or said.contract.status != "ACTIVE":
+            continue
+        locked_kw[meter][said.contract.contract_id or ""] = abs(clearing.cleared_power_kw)
+        total_kw = sum(locked_kw[meter].values(), Decimal(0))
+        yield _fits(said, total_kw, free_kw[meter], "left of the sanctioned load")
 
 
-def _in_order(trace: Trace, part: str) -> list[Said]:
-    said = [item for chapter in story(trace).values() for item in getattr(chapter, part)]
+def _fits(said: Said, total_kw: Decimal, limit_kw: Decimal, what: str) -> Outcome:
+    clearing, meter = said.contract.clearing, said.contract.meter_id
+    return outcome(
+        total_kw <= limit_kw,
+        by=said.message.sender,
+        message=said.message,
+        observed=f"{total_kw} kW locked at meter {meter}",
+        expected=f"at most {limit_kw} kW, {what}",
+        pointer=clearing.pointer("cleared_power_kw") if clearing else "/message",
+    )
+
+
+def _in_order(chapters: Iterable[Chapter]) -> list[Said]:
+    said = [item for chapter in chapters for item in chapter.locked]
     return sorted(said, key=lambda item: item.message.number)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK, read_ack
 from gridwitness.dialects import DIALECTS
 from gridwitness.rules import outcome, rule
-from gridwitness.story import PARTICIPANT, accepted, participant_of
+from gridwitness.story import PARTICIPANT, accepted, participant_of, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Step, Trace
     from gridwitness.views import Reading
+
+UNSOLICITED = ("on_status", "on_update", "on_cancel")
+"""Callbacks that a provider may send unasked (facts/protocol, section D)."""
 
 NFH13 = "NFH-013, section 4; facts/protocol, section D"
 
@@ -49,48 +52,107 @@ def _missing_content(step: Step, message: Message) -> list[str]:
     return [word for word in step.carries if not CARRIES[word](message.reading)]
 
 
-def _counts(message: Message) -> bool:
-    """Tell whether a message moves the flow on: callbacks always, requests when accepted."""
-    return message.is_callback or accepted(message)
-
-
 def _on_time(trace: Trace, message: Message) -> bool:
-    if not message.is_callback:
-        return True
-    asked = [
-        request
-        for request in trace.beckn
-        if f"on_{request.action}" == message.action
-        and request.number < message.number
-        and request.sender == message.receiver
-        and request.reading.envelope.transaction_id == message.reading.envelope.transaction_id
-    ]
+    """Tell whether a callback came before the deadline of what it answers."""
+    asked = _asked(trace, message)
     return not asked or any(
         request.deadline_s is None or message.sent_s <= request.deadline_s for request in asked
     )
 
 
-def _first(trace: Trace) -> dict[tuple[str, str | None], int]:
-    """Find when each row was first fulfilled, by row and participant."""
-    first: dict[tuple[str, str | None], int] = {}
+def _asked(trace: Trace, callback: Message) -> list[Message]:
+    """Find the requests that a callback may answer."""
+    if not callback.is_callback:
+        return []
+    return [
+        request
+        for request in trace.beckn
+        if f"on_{request.action}" == callback.action
+        and request.number < callback.number
+        and request.sender == callback.receiver
+        and request.reading.envelope.transaction_id == callback.reading.envelope.transaction_id
+    ]
+
+
+Row = tuple[str, str | None]
+"""A row of the table and the participant it is about."""
+
+
+def _came(trace: Trace) -> dict[Row, int]:
+    """Find when each row first came, whatever became of it."""
+    first: dict[Row, int] = {}
     for message in trace.beckn:
         step = _step(trace, message)
-        if step is None or not _counts(message) or not _on_time(trace, message):
-            continue
-        if not _missing_content(step, message):
-            first.setdefault((step.name, participant_of(trace, message)), message.number)
+        if step is not None and not _missing_content(step, message):
+            first.setdefault((step.name, _about(trace, message)), message.number)
     return first
+
+
+def _fulfilled(trace: Trace) -> dict[Row, int]:
+    """Find when each row first moved the flow on: in time, accepted, with what it must carry."""
+    first: dict[Row, int] = {}
+    for message in trace.beckn:
+        step = _step(trace, message)
+        if step is None or not accepted(message) or _missing_content(step, message):
+            continue
+        asked = _asked(trace, message)
+        in_turn = any(map(accepted, asked)) if asked else message.action in UNSOLICITED
+        if _on_time(trace, message) and (in_turn or not message.is_callback):
+            first.setdefault((step.name, _about(trace, message)), message.number)
+    return first
+
+
+def _answered(trace: Trace) -> set[Row]:
+    """Find the rows that came in whatever way: refused, spoilt, or as an error with a reason."""
+    return {
+        (step.name, _about(trace, message))
+        for message in trace.beckn
+        if (step := _step(trace, message)) is not None
+        and (not message.is_callback or _excused(trace, message))
+    }
+
+
+def _excused(trace: Trace, callback: Message) -> bool:
+    """Tell whether an error is a right answer.
+
+    It is when what was asked exceeds the approval, or when the sender itself was
+    told an error about this participant, or a spoilt message came from it.
+    """
+    if callback.reading.error is None:
+        return False
+    name = _about(trace, callback)
+    earlier = [message for message in trace.beckn if message.number < callback.number]
+    for message in earlier:
+        told = message.receiver == callback.sender and message.reading.error is not None
+        if told or (message.deliberate and participant_of(trace, message) == name):
+            return True
+    return any(_exceeds_approval(trace, request) for request in _asked(trace, callback))
+
+
+def _about(trace: Trace, message: Message) -> str | None:
+    """Find the participant a message is about, by what it answers if it does not say."""
+    name, asked = participant_of(trace, message), _asked(trace, message)
+    return participant_of(trace, asked[0]) if name is None and asked else name
+
+
+def _exceeds_approval(trace: Trace, request: Message) -> bool:
+    name, contract = participant_of(trace, request), request.reading.contract
+    if name is None or contract is None or contract.clearing is None:
+        return False
+    granted = [s.contract.approval for s in story(trace)[name].approved if s.contract.approval]
+    limits_kw = [approval.approved_max_trade_kw for approval in granted]
+    return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
 
 
 @rule("ORD-001", "MUST", source=NFH13)
 def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
     """A message comes after everything that the flow says must come before it."""
-    first = _first(trace)
+    first = _came(trace)
     for message in trace.beckn:
         step = _step(trace, message)
-        if step is None or message.deliberate is not None:
+        if step is None or message.deliberate is not None or message.reading.error is not None:
             continue
-        name = participant_of(trace, message)
+        name = _about(trace, message)
         missing = [
             f"{row} of {who}"
             for row, who in _prerequisites(step, name, first)
@@ -106,8 +168,8 @@ def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
 
 
 def _prerequisites(
-    step: Step, name: str | None, first: dict[tuple[str, str | None], int]
-) -> Iterator[tuple[str, str | None]]:
+    step: Step, name: str | None, first: dict[Row, int]
+) -> Iterator[Row]:
     yield from ((row, name) for row in step.after)
     for row in step.after_all:
         yield from (key for key in first if key[0] == row)
@@ -133,24 +195,19 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
 @rule("ORD-003", "MUST", source=NFH13)
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
-    first = _first(trace)
-    sent = {
-        (step.name, participant_of(trace, message))
-        for message in trace.beckn
-        if (step := _step(trace, message)) is not None and not message.is_callback
-    }
+    first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
         for name in trace.actors(PARTICIPANT):
-            due = [(row, name) for row in step.after]
+            due = [(row, name) for row in (*step.after, *step.after_all)]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)
             yield outcome(
-                (step.name, name) in first or (step.name, name) in sent,
+                (step.name, name) in first or (step.name, name) in answered,
                 by=_sender(trace, step, name),
                 message=trace.messages[last - 1],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
-                expected=f"row {step.name} of the sequence after row {step.after[-1]}",
+                expected=f"row {step.name} of the sequence after row {due[-1][0]}",
             )
 
 
@@ -167,6 +224,8 @@ def message_carries_what_the_flow_needs(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         step = _step(trace, message)
         if step is None or not step.carries or message.deliberate is not None:
+            continue
+        if _excused(trace, message):
             continue
         error = message.reading.error
         missing = _missing_content(step, message)
