@@ -1,1 +1,1 @@
-"""examples"""
+"""What it looks like: profiles, each executed by a test."""

@@ -43,6 +43,7 @@ from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
 from gridwitness.steps import MODULES
 from gridwitness.terminal import print_report
+from gridwitness.wire import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ USER_ERROR, HARNESS_ERROR = 2, 3
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
 SELFTEST_PATIENCE = 0.05
+INTERRUPTED_WAIT_S = 10
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
@@ -92,9 +94,17 @@ def certify(
 ) -> None:
     """Certify a participant at its own endpoint, as its profile says.
 
-    Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
+    Further options go to pytest: -k EXPRESSION selects scenarios, -x stops at the first failure.
     """
     who = read_profile(profile)
+    if any(arg.startswith(("-n", "--numprocesses", "--dist")) for arg in context.args):
+        raise UserError(
+            "one participant is certified by one process at a time",
+            where=" ".join(context.args),
+            mend="drop the option; the demo may run in parallel",
+        )
+    host = callback_host or who.callback_host
+    bind(host, who.port).close()
     reachable(who)
     plan = Plan(
         out=str(out),
@@ -103,7 +113,7 @@ def certify(
         name=who.name,
         participant=who.participant,
         port=who.port,
-        callback_host=callback_host or who.callback_host,
+        callback_host=host,
         patience=who.patience,
         seed=_new_seed(),
         key=who.key,
@@ -115,7 +125,7 @@ def certify(
 
 
 @app.command()
-def play(
+def play(  # noqa: PLR0913 (each is an option)
     seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent.")],
     registry: Annotated[str, typer.Option(help="The registry that knows the other parties.")],
     port: Annotated[int, typer.Option(help="0 lets the system choose.")] = 0,
@@ -151,8 +161,12 @@ def play(
         registry_url=registry.rstrip("/"),
     )
     stop = threading.Event()
+
+    def interrupted(_number: int, _frame: object) -> None:
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, interrupted)
     with sandbox:
         signer = sandbox.signer(SEATS[seat])
         conduct = DEFECTS[defect].conduct if defect else RIGHT
@@ -201,7 +215,7 @@ def show_rules(
         typer.echo(json.dumps(records, indent=1))
     elif rule_id:
         for name, value in records[0].items():
-            text = ", ".join(value) if isinstance(value, list) else value
+            text = value if isinstance(value, str) else ", ".join(value)
             console.print(f"{name:<9} {text}", soft_wrap=True, markup=False)
         for name in records[0]["defects"]:
             console.print(f"{'':<9} {name}: {DEFECTS[name].says}", soft_wrap=True, markup=False)
@@ -237,13 +251,10 @@ def vocabulary() -> list[tuple[str, str, str]]:
 @app.command()
 def selftest(
     as_json: AsJson = False,  # noqa: FBT002
-    workers: Annotated[str, typer.Option("-n", help="Parallel processes, or auto.")] = "auto",
 ) -> None:
     """Break the reference actors in every known way, and prove that it is noticed."""
     cast = castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict")
-    tried = tuple(
-        replace(cast[position % len(cast)], defect=name) for position, name in enumerate(DEFECTS)
-    )
+    tried = tuple(replace(casting, defect=name) for name in DEFECTS for casting in cast)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         plan = Plan(
@@ -254,6 +265,8 @@ def selftest(
             patience=SELFTEST_PATIENCE,
             seed=_new_seed(),
         )
+        # Twice as many processes as cores: half of the time is spent waiting for silence.
+        workers = str(2 * (os.cpu_count() or 1))
         status = _run(plan, out, ["-n", workers], quiet=True)
         if not (out / "report.json").is_file():
             raise typer.Exit(_failed(status))
@@ -318,9 +331,7 @@ def _new_seed() -> str:
 def _run_and_tell(plan: Plan, out: Path, extra: Sequence[str], *, as_json: bool) -> int:
     status = _run(plan, out, extra, quiet=as_json)
     if status == NO_TESTS:
-        raise UserError(
-            "no scenario is selected", where=" ".join(extra), mend="drop or correct -k"
-        )
+        raise UserError("no scenario is selected", where=" ".join(extra), mend="drop or correct -k")
     if status not in (0, 1) or not (out / "report.json").is_file():
         return _failed(status)
     found: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
@@ -353,16 +364,25 @@ def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
         command = [sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", str(features)]
         for plugin in PLUGINS:
             command += ["-p", plugin]
-        command += ["--gridwitness-plan", str(plan_file), "--alluredir", str(out / "allure-results")]
+        command += [
+            "--gridwitness-plan",
+            str(plan_file),
+            "--alluredir",
+            str(out / "allure-results"),
+        ]
         environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
             environment.pop(name, None)
-        return subprocess.run(  # noqa: S603 (our own interpreter, no shell)
+        process = subprocess.Popen(  # noqa: S603 (our own interpreter, no shell)
             [*command, str(features), *extra],
             env=environment,
             stdout=sys.stderr if quiet else None,
-            check=False,
-        ).returncode
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait(INTERRUPTED_WAIT_S)  # it was interrupted too, and keeps what it has
+            raise
 
 
 def _clear(out: Path) -> None:

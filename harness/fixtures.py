@@ -6,6 +6,7 @@ belong here: hooks (run), sentences (steps).
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
 
+TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
 FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 
@@ -70,12 +72,12 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
     """The judge of this scenario."""
     node: pytest.Function = request.node
     test_name = node.originalname
-    name = node.name.replace("[", "-").replace("]", "").removeprefix("test_")
-    feature = feature_path(node.path).removesuffix(".feature").replace("/", "-")
+    short = test_name.removeprefix("test_")[:TRACE_NAME_LENGTH].rstrip("_")
+    digest = hashlib.blake2b(node.nodeid.encode(), digest_size=3).hexdigest()
     defect = DEFECTS[casting.defect] if casting.defect else None
     return Hearing(
         subject=defect.subject if defect else casting.seat,
-        trace_file=f"traces/{feature}-{name}.jsonl",
+        trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
         rerun=f"{plan.command} -k '{test_name} and {casting.label}'",
         absent=plan.absent,
     )

@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import HarnessFault, Nonconformance, Untestable
-from gridwitness.judgement import Judgement, Verdict, explain, gravest, judge
+from gridwitness.judgement import Judgement, Verdict, explain, five_lines, gravest, judge
 from gridwitness.rules import rules
 
 if TYPE_CHECKING:
@@ -79,8 +79,10 @@ class Hearing:
         return self.judgement.verdicts[rule_id] if self.judgement else "untestable"
 
     def _applies(self, rule: Rule) -> bool:
-        return self.judgement is not None and rule.id in self.judgement.verdicts and (
-            self.judgement.verdicts[rule.id] != "not_applicable"
+        return (
+            self.judgement is not None
+            and rule.id in self.judgement.verdicts
+            and (self.judgement.verdicts[rule.id] != "not_applicable")
         )
 
     def _raise(self, findings: Sequence[Finding], untested: Sequence[Rule]) -> None:
@@ -91,20 +93,19 @@ class Hearing:
         if red:
             raise Nonconformance("\n".join(texts))
         if untested:
-            raise Untestable(
-                "\n".join(
-                    f"{rule.id}: {rule.sentence}\n"
-                    "  observed  nothing that this rule applies to; silence is not a pass\n"
-                    f"  evidence  {self.trace_file}\n"
-                    f"  source    {rule.source}\n"
-                    f"  rerun     {self.rerun}"
-                    for rule in untested
-                )
-            )
+            raise Untestable("\n".join(self._silence(rule) for rule in untested))
+
+    def _silence(self, rule: Rule) -> str:
+        return five_lines(
+            rule=rule.id,
+            sentence=rule.sentence,
+            observed="nothing that this rule applies to; silence is not a pass",
+            evidence=self.trace_file,
+            source=rule.source,
+            rerun=self.rerun,
+        )
 
 
 def family(*names: str) -> list[Rule]:
     """Give the rules of some families that every trade exercises."""
     return [rule for rule in rules().values() if rule.family in names and not rule.on_refusal]
-
-

@@ -177,14 +177,33 @@ def _our_fault(rule: Rule, detail: str) -> Finding:
 
 
 def explain(finding: Finding, trace_file: str, rerun: str) -> str:
-    """Tell a finding in five lines: rule, observed, expected, evidence, source, rerun."""
-    place = f"{trace_file}:{finding.message + 1}" if finding.message else "no message"
-    body = " (answer)" if finding.in_answer else ""
-    return (
-        f"{finding.rule}: {finding.sentence}\n"
-        f"  observed  {finding.observed}\n"
-        f"  expected  {finding.expected}\n"
-        f"  evidence  {place}#{finding.pointer}{body}\n"
-        f"  source    {finding.source}\n"
-        f"  rerun     {rerun}"
+    """Tell a finding in five lines."""
+    return five_lines(
+        rule=finding.rule,
+        sentence=finding.sentence,
+        observed=f"{finding.observed}; expected {finding.expected}",
+        evidence=place(trace_file, finding.message, finding.pointer, in_answer=finding.in_answer),
+        source=finding.source,
+        rerun=rerun,
     ) + (f"\n{finding.detail}" if finding.detail else "")
+
+
+def place(trace_file: str, message: int, pointer: str, *, in_answer: bool) -> str:
+    """Tell where a message stands: file, line, and the JSON Pointer into it."""
+    if not message:
+        return trace_file
+    # The first line of a trace tells the scenario, so message 1 stands in line 2.
+    return f"{trace_file}:{message + 1}#{pointer}{' (in the answer)' if in_answer else ''}"
+
+
+def five_lines(  # noqa: PLR0913 (the parts of the form)
+    *, rule: str, sentence: str, observed: str, evidence: str, source: str, rerun: str
+) -> str:
+    """Tell what is wrong: rule, observed, evidence, source, and the command to rerun it."""
+    return (
+        f"{rule}: {sentence}\n"
+        f"  observed  {observed}\n"
+        f"  evidence  {evidence}\n"
+        f"  source    {source}\n"
+        f"  rerun     {rerun}"
+    )

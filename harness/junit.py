@@ -38,4 +38,6 @@ def write_junit(report: dict[str, Any], path: Path) -> None:
 
 def _printable(text: str) -> str:
     """Replace the control characters that XML cannot hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )

@@ -15,8 +15,7 @@ import socket
 import tomllib
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -31,6 +30,7 @@ from gridwitness.wire import CONNECT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SEATS = {"clearing-agent": "clearing agent"}
 """The seats that features have a place for today, as a profile and as an actor calls them."""
@@ -82,7 +82,9 @@ def read_profile(path: Path) -> Profile:
     absent: dict[str, str] = data.get("absent", {})
     for rule_id in absent:
         if rule_id not in rules():
-            raise _mistake(path, f"absent.{rule_id}", "there is no such rule", "see: gridwitness rules")
+            raise _mistake(
+                path, f"absent.{rule_id}", "there is no such rule", "see: gridwitness rules"
+            )
     _check_endpoint(path, who["endpoint"])
     key_id, public_key = _participant_key(path, who)
     return Profile(
@@ -132,10 +134,10 @@ def _check_shape(path: Path, data: dict[str, Any]) -> None:
     schema = json.loads(
         files("gridwitness.schemas").joinpath("own/participant.schema.json").read_text("utf-8")
     )
-    validator = jsonschema.Draft202012Validator(schema)
-    problems = sorted(validator.iter_errors(data), key=lambda problem: list(problem.path))
+    validator: Any = jsonschema.Draft202012Validator(schema)
+    problems: list[Any] = sorted(validator.iter_errors(data), key=lambda p: str(p.json_path))
     for problem in problems:
-        raise _shape_mistake(path, cast("Any", problem))
+        raise _shape_mistake(path, problem)
 
 
 def _shape_mistake(path: Path, problem: Any) -> UserError:  # noqa: ANN401 (untyped library)

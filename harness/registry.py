@@ -9,7 +9,8 @@ Source: facts/protocol, section C.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -51,18 +52,22 @@ class Directory:
         """Give a record of this process, without asking anyone."""
         return self._records.get(subscriber_id or "")
 
-    async def record(self, subscriber_id: str) -> Record | None:
-        """Give a subscriber's record, looked up remotely once if need be; None if unknown."""
+    async def record(self, subscriber_id: str, key_id: str | None = None) -> Record | None:
+        """Give a subscriber's record, looked up remotely if need be; None if unknown.
+
+        A record that was looked up serves until another key id is asked for.
+        """
         known = self._records.get(subscriber_id) or self._looked_up.get(subscriber_id)
-        if known is None and self._registry_url is not None:
-            known = await look_up(self._registry_url, subscriber_id)
+        stale = known is not None and key_id is not None and known.key_id != key_id
+        if (known is None or stale) and self._registry_url is not None:
+            known = await look_up(self._registry_url, subscriber_id, key_id or "")
             if known is not None:
                 self._looked_up[subscriber_id] = known
         return known
 
     async def find(self, subscriber_id: str, key_id: str) -> Ed25519PublicKey | None:
         """Find a subscriber's key by its id."""
-        record = await self.record(subscriber_id)
+        record = await self.record(subscriber_id, key_id)
         if record is None or record.key_id != key_id:
             return None
         return read_public_key(record.public_key)
@@ -78,7 +83,7 @@ async def look_up(registry_url: str, subscriber_id: str, key_id: str = "") -> Re
             response = await client.post(
                 f"{registry_url}/lookup", json={"subscriber_id": subscriber_id}
             )
-            if response.status_code == httpx.codes.OK:
+            if response.status_code == HTTPStatus.OK:
                 return _record(_first(response.json()), subscriber_id)
             path = f"{subscriber_id}/{DEDI_REGISTRY}/{key_id}"
             response = await client.get(f"{registry_url}/lookup/{path}")
@@ -89,7 +94,7 @@ async def look_up(registry_url: str, subscriber_id: str, key_id: str = "") -> Re
 
 
 def _first(answer: Any) -> Any:  # noqa: ANN401 (a stranger's JSON)
-    return answer[0] if isinstance(answer, list) and answer else {}
+    return cast("list[Any]", answer)[0] if isinstance(answer, list) and answer else {}
 
 
 def _record(details: Any, subscriber_id: str) -> Record | None:  # noqa: ANN401 (a stranger's JSON)

@@ -131,7 +131,7 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
     """Build the report of a run from its scenarios."""
     records = sorted(results.records, key=lambda r: (r.feature, r.name, r.dialect, r.defect or ""))
     rule_lines = _rules(plan, records)
-    verdicts = [cast("Verdict", record.verdict) for record in records]
+    verdicts: list[Verdict] = [cast("Verdict", record.verdict) for record in records]
     verdicts += [line["verdict"] for line in rule_lines]
     worst = gravest(verdicts) if records else "untestable"
     findings = [
@@ -149,7 +149,11 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
     return {
         "$schema": SCHEMA,
         "version": 1,
-        "tool": {"name": "gridwitness", "version": __version__, "python": platform.python_version()},
+        "tool": {
+            "name": "gridwitness",
+            "version": __version__,
+            "python": platform.python_version(),
+        },
         "verdict": worst if worst in RED else "conformant",
         "participant": {
             "name": plan.name,
@@ -198,10 +202,14 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
         exercised = 0
         verdicts: list[Verdict] = []
         for dialect in dialects:
-            seen = [r.rules[rule.id] for r in records if r.dialect == dialect and rule.id in r.rules]
+            seen = [
+                r.rules[rule.id] for r in records if r.dialect == dialect and rule.id in r.rules
+            ]
             count = sum(number for _, number in seen)
             exercised += count
-            found = [cast("Verdict", verdict) for verdict, _ in seen if verdict != "untestable"]
+            found: list[Verdict] = [
+                cast("Verdict", verdict) for verdict, _ in seen if verdict != "untestable"
+            ]
             if rule.id in plan.absent and not set(found) & RED:
                 found = ["not_applicable"]
             elif (dialect, rule.id) not in judged:

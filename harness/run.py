@@ -23,15 +23,15 @@ from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
 from gridwitness.fixtures import PLAN, feature_path, scenario_name
+from gridwitness.hearing import Hearing
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
 from gridwitness.terminal import scenario_line
 from gridwitness.trace import write_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from gridwitness.hearing import Hearing
     from gridwitness.plan import Casting, Plan
 
 SCENARIOS = "from pytest_bdd import scenarios\nscenarios({path!r})\n"
@@ -73,7 +73,8 @@ class Run:
     ) -> pytest.Collector | None:
         if file_path.suffix != ".feature":
             return None
-        return FeatureModule.from_parent(parent, path=file_path)
+        module: FeatureModule = FeatureModule.from_parent(parent, path=file_path)
+        return module
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_bdd_apply_tag(self, tag: str, function: Any) -> bool | None:  # noqa: ANN401
@@ -94,7 +95,10 @@ class Run:
     # -- one scenario ---------------------------------------------------------------
 
     def pytest_bdd_before_scenario(
-        self, request: pytest.FixtureRequest, feature: Any, scenario: Any  # noqa: ANN401
+        self,
+        request: pytest.FixtureRequest,
+        feature: Any,  # noqa: ANN401 (pytest-bdd's)
+        scenario: Any,  # noqa: ANN401 (pytest-bdd's)
     ) -> None:
         casting: Casting = request.getfixturevalue("casting")
         allure.dynamic.title(f"{scenario.name} ({casting.label})")
@@ -126,25 +130,28 @@ class Run:
         allure.attach.file(str(path), "trace", "application/jsonl", "jsonl")
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Iterator[None]:
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         result = yield
-        hearing: Hearing | None = pyfuncitem.funcargs.get("hearing")
-        if hearing is not None:
+        hearing = pyfuncitem.funcargs.get("hearing")
+        if isinstance(hearing, Hearing):
             hearing.close()
         return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Iterator[None]:
-        report: Any = yield
+    ) -> Generator[None, Any, Any]:
+        report = yield
         record = self._record(item, call, report)
         if record is not None:
             report.gridwitness = record.as_json()
         return report
 
     def _record(
-        self, item: pytest.Item, call: pytest.CallInfo[None], report: Any  # noqa: ANN401
+        self,
+        item: pytest.Item,
+        call: pytest.CallInfo[None],
+        report: Any,  # noqa: ANN401
     ) -> ScenarioRecord | None:
         """Record a scenario once: when it was called, or when it could not be."""
         error = call.excinfo.value if call.excinfo else None
@@ -154,7 +161,7 @@ class Run:
             return None
         arguments: dict[str, Any] = getattr(item, "funcargs", {})
         hearing: Hearing | None = arguments.get("hearing")
-        casting: Casting = item.callspec.params["casting"]  # type: ignore[attr-defined]
+        parameters: dict[str, Casting] = getattr(item, "callspec").params  # noqa: B009 (untyped)
         escaped = "" if error is None or isinstance(error, Red) else str(report.longrepr)
         if isinstance(error, HarnessFault) and hearing is not None and hearing.faults:
             escaped = str(error)
@@ -163,7 +170,7 @@ class Run:
         return ScenarioRecord.of(
             feature=feature_path(item.path),
             name=scenario_name(item),
-            casting=casting,
+            casting=parameters["casting"],
             hearing=hearing,
             duration_s=call.duration,
             message=str(error) if isinstance(error, Red) else escaped,

@@ -168,7 +168,7 @@ def parse_header(value: str) -> SignatureHeader | None:
     )
 
 
-def check(
+def check(  # noqa: C901, PLR0911 (one return a status, in the order of the checks)
     header: SignatureHeader | None,
     body: bytes,
     key: Ed25519PublicKey | None,

@@ -69,9 +69,9 @@ def participant_of(trace: Trace, message: Message) -> str | None:
         if contract.participant_id == trace.scene.ids.get(name):
             return name
     meters = {
-        contract.meter_id: message.sender
+        offered.meter_id: message.sender
         for message in trace.of("init")
-        if trace.role(message.sender) == PARTICIPANT and (contract := message.reading.contract)
+        if trace.role(message.sender) == PARTICIPANT and (offered := message.reading.contract)
     }
     return meters.get(contract.meter_id)
 

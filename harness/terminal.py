@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from gridwitness.judgement import five_lines, place
+
 if TYPE_CHECKING:
     from gridwitness.report import ScenarioRecord
 
@@ -56,23 +58,46 @@ def print_report(report: dict[str, Any], out: str, console: Console | None = Non
 
 
 def _failures(report: dict[str, Any]) -> list[str]:
-    """Tell every red scenario in the words it failed with, once, and every untested rule."""
-    told = {
-        scenario["message"]: None
-        for scenario in report["scenarios"]
-        if scenario["message"] and scenario["verdict"] != "passed"
-    }
-    if report["verdict"] == "harness_error":
-        return list(told)
-    tested = "\n".join(told)
-    for rule in report["rules"]:
-        if rule["verdict"] == "untestable" and f"{rule['id']}:" not in tested:
-            told[
-                f"{rule['id']}: {rule['sentence']}\n"
-                "  observed  no scenario of this run exercised it; silence is not a pass\n"
-                f"  source    {rule['source']}"
-            ] = None
-    return list(told)
+    """Tell each red rule once, where it first fired; then what escaped, and what was silent."""
+    told: list[str] = []
+    red = [f for f in report["findings"] if f["verdict"] in ("nonconformant", "harness_error")]
+    for finding in {finding["rule"]: finding for finding in reversed(red)}.values():
+        alike = sum(other["rule"] == finding["rule"] for other in red) - 1
+        told.insert(0, _finding(finding) + (f"\n  ... and {alike} more like it" if alike else ""))
+    found = {finding["rule"] for finding in red}
+    escaped = [s for s in report["scenarios"] if s["verdict"] == "harness_error" and s["message"]]
+    told += [s["message"] for s in escaped if not any(f"{rule}:" in s["message"] for rule in found)]
+    if report["verdict"] != "harness_error":
+        told += [_silence(report, r) for r in report["rules"] if r["verdict"] == "untestable"]
+    return told
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    evidence = finding["evidence"]
+    return five_lines(
+        rule=finding["rule"],
+        sentence=finding["sentence"],
+        observed=f"{finding['observed']}; expected {finding['expected']}",
+        evidence=place(
+            evidence["trace"] or "no trace",
+            evidence["message"],
+            evidence["pointer"],
+            in_answer=evidence["in_answer"],
+        ),
+        source=finding["source"],
+        rerun=finding["rerun"],
+    )
+
+
+def _silence(report: dict[str, Any], rule: dict[str, Any]) -> str:
+    return five_lines(
+        rule=rule["id"],
+        sentence=rule["sentence"],
+        observed="no scenario of this run exercised it in every dialect; silence is not a pass",
+        evidence="report.json",
+        source=rule["source"],
+        rerun=report["command"],
+    )
 
 
 def _summary(report: dict[str, Any], out: str) -> Group:

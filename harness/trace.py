@@ -14,7 +14,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gridwitness.dialects import recognise
@@ -24,7 +23,8 @@ from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -212,10 +212,7 @@ def read_trace(path: Path) -> Trace:
     try:
         records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         scene = dict(records[0]["scene"])
-        steps = tuple(
-            Step(**{k: tuple(v) if isinstance(v, list) else v for k, v in step.items()})
-            for step in cast("list[dict[str, Any]]", scene.pop("sequence"))
-        )
+        steps = tuple(_step(step) for step in scene.pop("sequence"))
         messages = tuple(_message(record) for record in records[1:])
         return Trace(Scene(**scene, sequence=steps), messages)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
@@ -266,14 +263,18 @@ def _message_record(message: Message) -> dict[str, Any]:
     return record
 
 
+def _step(record: dict[str, Any]) -> Step:
+    lists = ("actions", "carries", "after", "after_all")
+    values: dict[str, Any] = record | {name: tuple(record[name]) for name in lists}
+    return Step(**values)
+
+
 def _message(record: dict[str, Any]) -> Message:
     answer = record["answer"]
-    checks: Sequence[str] = ("signature", "answer_signature")
-    return Message(
-        **record
-        | {name: record[name] and SignatureCheck(**record[name]) for name in checks}
-        | {
-            "raw": _raw(record["raw"]),
-            "answer": answer and Answer(**answer | {"raw": _raw(answer["raw"])}),
-        }
-    )
+    values: dict[str, Any] = record | {
+        "raw": _raw(record["raw"]),
+        "answer": answer and Answer(**answer | {"raw": _raw(answer["raw"])}),
+    }
+    for name in ("signature", "answer_signature"):
+        values[name] = record[name] and SignatureCheck(**record[name])
+    return Message(**values)

@@ -9,7 +9,7 @@ its value, the empty name to the pointer of the whole. It plays no part in equal
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 (dataclass fields)
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal  # noqa: TC003
 from typing import TYPE_CHECKING
@@ -72,9 +72,7 @@ class OfferCurve(View):
 
     def problems(self) -> Iterator[OfferProblem]:
         """Yield why this is no offer curve; nothing when it is one."""
-        return curve_problems(
-            self.currency, self.min_export_kw, self.max_export_kw, self.points
-        )
+        return curve_problems(self.currency, self.min_export_kw, self.max_export_kw, self.points)
 
     def curve(self) -> Curve:
         """Give the curve to compute with; raises OfferError when it is none."""

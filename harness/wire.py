@@ -200,19 +200,7 @@ class Wire:
         return f"{self.base_url}/{slug}"
 
     def __enter__(self) -> Self:
-        bind_host = "127.0.0.1" if self.callback_host in LOOPBACK else "0.0.0.0"  # noqa: S104 (asked for)
-        # The protocol is named, because asyncio switches Nagle's delay off only where it is.
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((bind_host, self.port))
-        except OSError as error:
-            listening.close()
-            raise UserError(
-                f"cannot listen there ({error.strerror})",
-                where=f"port {self.port}",
-                mend="stop what uses the port, or choose another (0 lets the system choose)",
-            ) from error
+        listening = bind(self.callback_host, self.port)
         self.port = listening.getsockname()[1]
         self._portal = self._stack.enter_context(start_blocking_portal())
         self._portal.call(self._start, listening)
@@ -392,7 +380,28 @@ class Wire:
         return signing.check(header, raw, key, now_s=time.time(), answered=answered)
 
 
-class _Oversized(Exception):  # noqa: N818 (never leaves this module)
+def bind(callback_host: str, port: int) -> socket.socket:
+    """Take a port: on loopback, or on every interface when others are to reach us.
+
+    Raises UserError when it is taken.
+    """
+    host = "127.0.0.1" if callback_host in LOOPBACK else "0.0.0.0"  # noqa: S104 (asked for)
+    # The protocol is named, because asyncio switches Nagle's delay off only where it is.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"cannot listen there ({error.strerror})",
+            where=f"port {port}",
+            mend="stop what uses the port, or choose another (0 lets the system choose)",
+        ) from error
+    return listening
+
+
+class _Oversized(Exception):
     pass
 
 
@@ -403,10 +412,6 @@ def refused(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Answe
     return json_answer(refusal.http_status, body, headers)
 
 
-def json_answer(
-    status: int, body: object, headers: Mapping[str, str] | None = None
-) -> Answer:
+def json_answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with JSON."""
-    return Answer(
-        status, {"content-type": "application/json", **(headers or {})}, dump_json(body)
-    )
+    return Answer(status, {"content-type": "application/json", **(headers or {})}, dump_json(body))

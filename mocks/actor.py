@@ -152,7 +152,9 @@ class Actor:
             self._spawn(self._act(message))
         return self.conduct.answers(self._acknowledge(message, refusal))
 
-    def _refusal(self, inbound: Inbound, message: Message) -> Refusal | None:
+    def _refusal(  # noqa: C901, PLR0911 (one return a reason, in the order of the checks)
+        self, inbound: Inbound, message: Message
+    ) -> Refusal | None:
         if message.body is None:
             return Refusal(400, "SCH_INVALID_JSON", "the body is not JSON")
         if message.dialect is None or message.dialect not in self.setting.tongues:

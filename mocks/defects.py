@@ -148,7 +148,9 @@ def _positions_exchanged(contract: EnergyContract) -> EnergyContract:
     return replace(contract, settlement=replace(report, positions=(*moved, *rest)))
 
 
-def _flows(contract: EnergyContract, kind: str, change: Callable[[Decimal], Decimal]) -> EnergyContract:
+def _flows(
+    contract: EnergyContract, kind: str, change: Callable[[Decimal], Decimal]
+) -> EnergyContract:
     """Change the amounts of one kind of flow, and the positions with them."""
     report = contract.settlement
     if report is None:
@@ -227,8 +229,8 @@ def _without_reason(answer: Answer) -> Answer:
 
 def _without_error(answer: Answer) -> bytes:
     body = cast("dict[str, Json]", answer.body)
-    inner = body.get("message")
-    if isinstance(inner, dict):
+    if "message" in body:
+        inner = cast("dict[str, Json]", body["message"])
         body = body | {"message": {k: v for k, v in inner.items() if k != "error"}}
     return dump_json({key: value for key, value in body.items() if key != "error"})
 
@@ -323,7 +325,7 @@ _ALL = (
         "ENV-010",
         "writes a number of its on_confirm as text with a unit",
         _body("on_confirm", _text_price),
-        also=("ORD-003", "ORD-004"),
+        also=("MKT-006", "SET-003"),
     ),
     # -- ACK
     Defect(
@@ -397,7 +399,7 @@ _ALL = (
         "COR-002",
         "answers under a transaction that nobody opened",
         _envelope("on_discover", transaction_id="00000000-0000-4000-8000-000000000000"),
-        also=("COR-004",),
+        also=("COR-004", "ORD-003"),
     ),
     Defect(
         "repeats-message-ids",
@@ -416,7 +418,7 @@ _ALL = (
         "calls-back-elsewhere",
         "COR-004",
         "sends on_discover to a path that nobody named",
-        Conduct(urls=lambda _, url: url.replace("/on_discover", "/callbacks/on_discover")),
+        Conduct(urls=lambda _, url: url.replace("/on_", "/callbacks/on_")),
         also=("ORD-003", "ENV-003", "ORD-002"),
     ),
     Defect(
@@ -438,7 +440,7 @@ _ALL = (
         "asks-for-a-choice",
         "ORD-002",
         "sends on_select although nothing was selected",
-        Conduct(urls=lambda sent, url: url.replace("/on_discover", "/on_select")),
+        Conduct(urls=lambda _, url: url.replace("/on_discover", "/on_select")),
         also=("COR-004", "ENV-003", "ORD-003"),
     ),
     Defect(

@@ -105,9 +105,7 @@ def play(
     ]
     actors: list[Actor] = [utility, *participants]
     if sandbox.outsider is None:
-        agent = ClearingAgent(
-            sandbox.setting, AGENT, sandbox.signer(AGENT), cast.conduct(AGENT)
-        )
+        agent = ClearingAgent(sandbox.setting, AGENT, sandbox.signer(AGENT), cast.conduct(AGENT))
         actors.append(agent)
     for actor in actors:
         actor.join()

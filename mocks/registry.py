@@ -29,7 +29,7 @@ class Registry:
     slug = "registry"
     name = "registry"
     kind: Kind = "registry"
-    methods = ("GET", "POST")
+    methods: tuple[str, ...] = ("GET", "POST")
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 NETWORK = "gridwitness.example"
 """The domain of every subscriber that is played; a name reserved for examples."""
 
-KEY_ID = "key-1"
-
 
 @dataclass(frozen=True)
 class Outsider:
@@ -58,6 +56,8 @@ class Sandbox:
     ) -> None:
         self._seed = seed
         self._key = key
+        # A key of another run has another id, so that nobody verifies with a cached one.
+        self._key_id = f"key-{hashlib.blake2b(seed, digest_size=4).hexdigest()}"
         self._stack = ExitStack()
         self.outsider = outsider
         self.directory = Directory(registry_url)
@@ -89,4 +89,4 @@ class Sandbox:
         subscriber_id = f"{name.replace(' ', '-')}.{NETWORK}"
         derived = hashlib.blake2b(subscriber_id.encode(), key=self._seed, digest_size=32).digest()
         key = self._key or Ed25519PrivateKey.from_private_bytes(derived)
-        return Signer(subscriber_id, KEY_ID, key)
+        return Signer(subscriber_id, self._key_id, key)

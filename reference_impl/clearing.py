@@ -196,4 +196,3 @@ def _pro_rata(bids: Sequence[Bid], price: Fraction) -> dict[str, Fraction]:
 def _to_tick(price: Fraction, tick: Decimal) -> Decimal:
     ticks = price / Fraction(tick)
     return Decimal(round(ticks)) * tick
-

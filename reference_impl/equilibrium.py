@@ -92,14 +92,11 @@ def _within_bounds(bid: Bid, power: Fraction, half_step: Fraction) -> Iterator[V
             "V_EXCEEDS_APPROVED_LIMIT",
             bid.participant,
             abs(power) - Fraction(bid.limit_kw),
-            f"{bid.participant} is cleared at {float(power):g} kW,"
-            f" approved are {bid.limit_kw} kW",
+            f"{bid.participant} is cleared at {float(power):g} kW, approved are {bid.limit_kw} kW",
         )
 
 
-def _on_curve(
-    bid: Bid, power: Fraction, price: Fraction, quantum: Quantum
-) -> Iterator[Violation]:
+def _on_curve(bid: Bid, power: Fraction, price: Fraction, quantum: Quantum) -> Iterator[Violation]:
     half_tick, half_step = Fraction(quantum.price_per_kwh) / 2, Fraction(quantum.power_kw) / 2
     low = bid.powers_at(price - half_tick).low_kw - half_step
     high = bid.powers_at(price + half_tick).high_kw + half_step

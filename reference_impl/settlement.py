@@ -102,8 +102,8 @@ def settle(
     flows: list[Flow] = []
 
     def charge(energy_kwh: Mapping[str, Fraction], rate: Decimal, kind: Kind) -> None:
-        for name, amount in money.share(energy_kwh, Fraction(rate)).items():
-            flows.append(Flow(name, agent, kind, amount))
+        shares = money.share(energy_kwh, Fraction(rate)).items()
+        flows.extend(Flow(name, agent, kind, amount) for name, amount in shares)
 
     for name, amount in money.share(sellers, abs(Fraction(price_per_kwh))).items():
         flows.append(_directed(agent, name, "ENERGY", amount, reverse=price_per_kwh < 0))
@@ -113,8 +113,8 @@ def settle(
     charge(buyers, terms.fee_per_kwh, "FEE")
     charge(sellers, terms.wheeling_seller_per_kwh, "WHEELING")
     charge(buyers, terms.wheeling_buyer_per_kwh, "WHEELING")
-    for flow in [flow for flow in flows if flow.kind == "WHEELING"]:
-        flows.append(Flow(agent, grid, "WHEELING_REMIT", flow.amount))
+    collected = [flow.amount for flow in flows if flow.kind == "WHEELING"]
+    flows.extend(Flow(agent, grid, "WHEELING_REMIT", amount) for amount in collected)
     for trade in trades:
         cleared_kwh = Fraction(trade.cleared_kw) * hours
         beyond_kwh = abs(Fraction(trade.metered_kwh) - cleared_kwh)
@@ -133,7 +133,7 @@ def positions(flows: Iterable[Flow]) -> dict[str, Decimal]:
     return dict(total)
 
 
-def discrepancies(
+def discrepancies(  # noqa: PLR0913 (what is claimed, and what `settle` takes)
     claimed: Sequence[Flow],
     terms: Terms,
     hours: Fraction,

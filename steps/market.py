@@ -11,8 +11,6 @@ from gridwitness.mocks.market import OPEN_CHARGES, Cast, play
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox

@@ -19,16 +19,21 @@ from gridwitness.trace import Step
 from gridwitness.views import OfferCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Row = dict[str, str]
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _POINT = re.compile(rf"({_NUMBER}) kW at ({_NUMBER})")
 
-FAULTS = {
+
+def _altered(raw: bytes) -> bytes:
+    return raw.replace(b"PT10S", b"PT11S")
+
+
+FAULTS: dict[str, Callable[[bytes], bytes] | None] = {
     "its power falls as the price rises": None,
-    "changed after it was signed": lambda raw: raw.replace(b"PT10S", b"PT11S"),
+    "changed after it was signed": _altered,
 }
 """What may be wrong with an offer on purpose; the first is wrong in the table already."""
 

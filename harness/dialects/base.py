@@ -29,8 +29,15 @@ MAX_MAGNITUDE = Decimal(10) ** 15
 class Dialect(Protocol):
     """One way of writing the protocol's messages."""
 
-    name: str
-    mandatory_context: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """Its name: order or contract."""
+        ...
+
+    @property
+    def mandatory_context(self) -> tuple[str, ...]:
+        """The envelope's fields that must be there."""
+        ...
 
     def recognises(self, body: Json) -> bool:
         """Tell whether a parsed body is written in this dialect."""
@@ -138,7 +145,7 @@ class Cursor:
 
     def object(self) -> Cursor | None:
         """Give this cursor if it stands on an object."""
-        if isinstance(self.value, Mapping):
+        if isinstance(cast("object", self.value), Mapping):
             return self
         if self.value is not None:
             self.problem("is not an object")

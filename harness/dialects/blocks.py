@@ -9,6 +9,7 @@ Source: architecture, section 4; facts/protocol, sections E3 and E6.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,7 @@ def read_charges(cursor: Cursor) -> Charges | None:
         currency=currency,
         rounding=_rounding(cursor / "rounding"),
         minor_unit=_minor_unit(cursor / "minorUnit"),
-        at={name: (cursor / key).pointer for name, key in _CHARGES.items()}
-        | {"": cursor.pointer},
+        at={name: (cursor / key).pointer for name, key in _CHARGES.items()} | {"": cursor.pointer},
         **{name: (cursor / key).number() for name, key in _CHARGES.items()},
     )
 
@@ -204,10 +204,10 @@ def hours(duration: str) -> Decimal | None:
 def duration_s(duration: str) -> Decimal | None:
     """Read an ISO 8601 duration as seconds; None when it is none or has no fixed length."""
     try:
-        parsed = isodate.parse_duration(duration, as_timedelta_if_possible=True)
+        parsed: timedelta | isodate.Duration = isodate.parse_duration(duration)
     except (ValueError, TypeError, OverflowError):
         return None
-    if isinstance(parsed, isodate.Duration):
+    if not isinstance(parsed, timedelta):
         return None
     return Decimal(parsed.days * 86400 + parsed.seconds) + Decimal(parsed.microseconds) / 1_000_000
 

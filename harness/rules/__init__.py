@@ -118,5 +118,5 @@ def outcome(  # noqa: PLR0913 (what a finding says)
 ) -> Outcome:
     """Say what was found at one place."""
     if kept:
-        return Outcome(True, by, message)
-    return Outcome(False, by, message, observed, expected, pointer, in_answer)
+        return Outcome(kept, by, message)
+    return Outcome(kept, by, message, observed, expected, pointer, in_answer)

@@ -78,7 +78,9 @@ def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("ACK-004", "MUST", source="NFH-008, CON-021-02; certification draft, C-BPP-05", on_refusal=True)
+@rule(
+    "ACK-004", "MUST", source="NFH-008, CON-021-02; certification draft, C-BPP-05", on_refusal=True
+)
 def refusal_says_why(trace: Trace) -> Iterator[Outcome]:
     """A NACK carries an error with a code."""
     for message in trace.beckn:

@@ -119,7 +119,12 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-005", "MUST", source="NFH-013, CON-013-09: a NACK is not followed by a callback", on_refusal=True)
+@rule(
+    "COR-005",
+    "MUST",
+    source="NFH-013, CON-013-09: a NACK is not followed by a callback",
+    on_refusal=True,
+)
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was refused gets no callback."""
     for request in _requests(trace):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
@@ -42,7 +42,8 @@ def body_has_context_and_content(trace: Trace) -> Iterator[Outcome]:
 
 
 def _members(message: Message) -> str:
-    return ", ".join(sorted(message.body)) if isinstance(message.body, dict) else "none"
+    body: object = message.body
+    return ", ".join(sorted(cast("dict[str, object]", body))) if isinstance(body, dict) else "none"
 
 
 @rule("ENV-002", "MUST", source=D12)
@@ -208,11 +209,12 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if message.dialect is None:
             continue
-        if not message.reading.problems:
-            yield outcome(True, by=message.sender, message=message)
-        for problem in message.reading.problems:
+        problems = message.reading.problems
+        if not problems:
+            yield outcome(not problems, by=message.sender, message=message)
+        for problem in problems:
             yield outcome(
-                False,
+                not problems,
                 by=message.sender,
                 message=message,
                 observed=f"{problem.pointer.rpartition('/')[2]} {problem.message}",

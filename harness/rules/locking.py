@@ -72,7 +72,7 @@ def trade_is_locked_once(trace: Trace) -> Iterator[Outcome]:
 
 @rule("LCK-004", "MUST", source=f"{E6} (no double dipping)", judges=(UTILITY, AGENT))
 def locks_fit_the_meter(trace: Trace) -> Iterator[Outcome]:
-    """What is locked fits in the approval of the trade, and at its meter beside what is committed."""
+    """What is locked fits in the trade's approval, and at the meter beside what is committed."""
     chapters = story(trace).values()
     for chapter in chapters:
         granted = [s.contract.approval for s in chapter.approved if s.contract.approval]

@@ -52,7 +52,12 @@ def _problems(curve: OfferCurve) -> Iterator[str]:
 
 
 @rule(
-    "MKT-002", "MUST", source=f"{CLEARING}, section 2.2 C0 (V_ACCEPTED_INVALID_INPUT)", judges=(AGENT,), on_refusal=True)
+    "MKT-002",
+    "MUST",
+    source=f"{CLEARING}, section 2.2 C0 (V_ACCEPTED_INVALID_INPUT)",
+    judges=(AGENT,),
+    on_refusal=True,
+)
 def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
     """An offer whose curve is not valid is refused, at once or by a callback with an error."""
     for message in trace.of("init"):
@@ -99,7 +104,9 @@ def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("MKT-004", "MUST", source=f"{CLEARING}, section 2.4 (V_EXCEEDS_APPROVED_LIMIT)", judges=(AGENT,))
+@rule(
+    "MKT-004", "MUST", source=f"{CLEARING}, section 2.4 (V_EXCEEDS_APPROVED_LIMIT)", judges=(AGENT,)
+)
 def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
     """Nobody is cleared beyond the power that the utility approved."""
     yield from _judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
@@ -114,16 +121,18 @@ def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
 @rule("MKT-006", "MUST", source=f"{CLEARING}, sections 2.2 C1 and 2.4 (box test)", judges=(AGENT,))
 def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
     """Everyone is cleared at a power that their own curve offers at the clearing price."""
-    yield from _judged(
-        trace, ("V_OFF_CURVE", "V_OUTSIDE_MIN_MAX_EXPORT", "V_NO_PRICE_BUT_TRADE")
-    )
+    yield from _judged(trace, ("V_OFF_CURVE", "V_OUTSIDE_MIN_MAX_EXPORT", "V_NO_PRICE_BUT_TRADE"))
 
 
-@rule("MKT-007", "MUST", source=f"{CLEARING}, section 2.2; architecture, section 5", judges=(AGENT,))
+@rule(
+    "MKT-007", "MUST", source=f"{CLEARING}, section 2.2; architecture, section 5", judges=(AGENT,)
+)
 def price_is_one(trace: Trace) -> Iterator[Outcome]:
     """Everyone is told the same clearing price."""
     bound = [chapter.bound[-1] for chapter in story(trace).values() if chapter.bound]
-    prices = [said.contract.clearing.clearing_price_per_kwh for said in bound if said.contract.clearing]
+    prices = [
+        said.contract.clearing.clearing_price_per_kwh for said in bound if said.contract.clearing
+    ]
     for said in bound:
         clearing = said.contract.clearing
         if clearing is None:
@@ -138,7 +147,12 @@ def price_is_one(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("MKT-008", "MUST", source="facts/protocol, section E6: discover answers PAY_AS_CLEAR", judges=(AGENT,))
+@rule(
+    "MKT-008",
+    "MUST",
+    source="facts/protocol, section E6: discover answers PAY_AS_CLEAR",
+    judges=(AGENT,),
+)
 def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
     """A clearing agent's offer is to pay as clear, and names the agent and the interval."""
     for message in trace.of("on_discover"):
@@ -188,22 +202,18 @@ def _judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     bids, bound = _book(trace)
     if not bound:
         return
-    powers = {
-        name: said.contract.clearing.cleared_power_kw
-        for name, said in bound.items()
-        if said.contract.clearing is not None
+    results = {
+        name: said.contract.clearing for name, said in bound.items() if said.contract.clearing
     }
+    powers = {name: result.cleared_power_kw for name, result in results.items()}
     quantum = Quantum(Decimal(trace.scene.price_tick), Decimal(trace.scene.power_step))
-    found: list[tuple[str, Violation]] = []
-    for name, said in bound.items():
-        clearing = said.contract.clearing
-        price = clearing.clearing_price_per_kwh if clearing else None
-        found += [
-            (violation.participant or name, violation)
-            for violation in violations(bids, price, powers, quantum)
-            if violation.code in codes and violation.participant in (None, name)
-        ]
-    broken = {name: violation for name, violation in reversed(found)}
+    prices = {name: result.clearing_price_per_kwh for name, result in results.items()}
+    found = {p: list(violations(bids, p, powers, quantum)) for p in set(prices.values())}
+    broken: dict[str, Violation] = {}
+    for name, price in prices.items():
+        for violation in found[price]:
+            if violation.code in codes and violation.participant in (None, name):
+                broken.setdefault(name, violation)
     market_wide = [name for name, violation in broken.items() if violation.participant is None]
     for name, said in bound.items():
         violation = broken.get(name)

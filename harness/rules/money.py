@@ -90,7 +90,12 @@ def clearing_agent_keeps_its_fee_only(trace: Trace) -> Iterator[Outcome]:
     )
 
 
-@rule("SET-005", "MUST", source="facts/protocol, section E6: meter readings, then settlement", judges=(AGENT,))
+@rule(
+    "SET-005",
+    "MUST",
+    source="facts/protocol, section E6: meter readings, then settlement",
+    judges=(AGENT,),
+)
 def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
     """A settlement states the meter reading that the utility gave."""
     for chapter in story(trace).values():
@@ -115,7 +120,9 @@ def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("SET-006", "MUST", source=f"{MONEY}, section 3.1: all parameters are declared", judges=(AGENT,))
+@rule(
+    "SET-006", "MUST", source=f"{MONEY}, section 3.1: all parameters are declared", judges=(AGENT,)
+)
 def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
     """The charges of a settlement are those that the participant agreed to."""
     for chapter in story(trace).values():
@@ -134,7 +141,12 @@ def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("SET-007", "MUST", source="facts/protocol, section E6: the utility reads the meters", judges=(UTILITY,))
+@rule(
+    "SET-007",
+    "MUST",
+    source="facts/protocol, section E6: the utility reads the meters",
+    judges=(UTILITY,),
+)
 def readings_are_of_the_meter_asked(trace: Trace) -> Iterator[Outcome]:
     """A utility gives the readings of the meter it was asked about."""
     for chapter in story(trace).values():
@@ -191,7 +203,10 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         return
     parties = Parties(first.clearing_agent_id or "", first.grid_operator_id or "")
     claimed = [
-        flow for said in told if said.contract.settlement for flow in _flows(said.contract.settlement)
+        flow
+        for said in told
+        if said.contract.settlement
+        for flow in _flows(said.contract.settlement)
     ]
     found = list(
         settlement.discrepancies(
@@ -230,4 +245,3 @@ def _trade(chapter: Chapter) -> Trade | None:
     if clearing is None or not readings or participant is None:
         return None
     return Trade(participant, clearing.cleared_power_kw, readings[0].energy_kwh)
-

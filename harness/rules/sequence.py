@@ -167,9 +167,7 @@ def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-def _prerequisites(
-    step: Step, name: str | None, first: dict[Row, int]
-) -> Iterator[Row]:
+def _prerequisites(step: Step, name: str | None, first: dict[Row, int]) -> Iterator[Row]:
     yield from ((row, name) for row in step.after)
     for row in step.after_all:
         yield from (key for key in first if key[0] == row)

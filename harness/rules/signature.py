@@ -34,7 +34,9 @@ def every_message_is_signed(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("SIG-002", "MUST", source="NFH trust model; beckn-onix 806 (signer is the context's identity)")
+@rule(
+    "SIG-002", "MUST", source="NFH trust model; beckn-onix 806 (signer is the context's identity)"
+)
 def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
     """The key that signs belongs to the party that the context names as sender."""
     for message in trace.beckn:
