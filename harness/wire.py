@@ -190,6 +190,7 @@ class Wire:
         self._limit = body_limit_bytes
         self._listeners: dict[str, Listener] = {}
         self._signatures: dict[str, list[str]] = {}
+        """The signatures seen in a transaction: what a callback may be the answer to."""
         self._stack = ExitStack()
 
     @property
@@ -223,6 +224,7 @@ class Wire:
     def record(self) -> Recorder:
         """Begin a new recording; what comes from now on belongs to it."""
         self.recorder = Recorder()
+        self._signatures.clear()
         return self.recorder
 
     async def _start(self, listening: socket.socket) -> None:
@@ -248,7 +250,6 @@ class Wire:
         sender: str,
         receiver: str | None,
         action: str,
-        transaction_id: str = "",
         deadline_s: float | None = None,
         answer_within_s: float = 10.0,
         deliberate: str | None = None,
@@ -273,9 +274,6 @@ class Wire:
             deliberate=deliberate,
         )
         await self._check(draft)
-        own = signing.parse_header(sent.get("authorization", ""))
-        if own is not None:
-            self._signatures.setdefault(transaction_id, []).append(own.signature)
         recorder.sending(draft)
         try:
             with anyio.fail_after(answer_within_s):
@@ -288,12 +286,7 @@ class Wire:
             draft.failure = f"the answer is larger than {self._limit} bytes"
         finally:
             recorder.done(draft)
-        if draft.answer is not None and own is not None:
-            signed = draft.answer.headers.get("signature")
-            if signed is not None:
-                draft.answer_signature = await self._verify(
-                    signed, draft.answer.raw, [own.signature]
-                )
+        await self._check_answer(draft)
         return draft.message()
 
     async def _exchange(
@@ -348,6 +341,7 @@ class Wire:
             answer = await listener.receive(inbound)
         if draft.sender is None or draft.sender == self.outsider:
             draft.answer = replace(answer, at_s=recorder.now_s())
+            await self._check_answer(draft)
         return Response(answer.raw, answer.status, dict(answer.headers))
 
     async def _read_body(self, request: Request) -> tuple[bytes, Refusal | None]:
@@ -371,8 +365,18 @@ class Wire:
             draft.signature = SignatureCheck("missing", detail="no Authorization header")
             return
         transaction_id = draft.message().reading.envelope.transaction_id or ""
-        answered = self._signatures.get(transaction_id, [])
-        draft.signature = await self._verify(value, draft.raw, answered)
+        seen = self._signatures.setdefault(transaction_id, [])
+        draft.signature = await self._verify(value, draft.raw, seen)
+        header = signing.parse_header(value)
+        if header is not None:
+            seen.append(header.signature)
+
+    async def _check_answer(self, draft: Draft) -> None:
+        """Check the signature of an acknowledgement, which chains to that of its request."""
+        signed = draft.answer and draft.answer.headers.get("signature")
+        own = signing.parse_header(draft.headers.get("authorization", ""))
+        if draft.answer is not None and signed is not None and own is not None:
+            draft.answer_signature = await self._verify(signed, draft.answer.raw, [own.signature])
 
     async def _verify(self, value: str, raw: bytes, answered: list[str]) -> SignatureCheck:
         header = signing.parse_header(value)

@@ -316,7 +316,6 @@ class Actor:
             sender=self.name,
             receiver=self.setting.names.get(whom.subscriber_id),
             action=action,
-            transaction_id=envelope.transaction_id or "",
             deadline_s=None if wait_s is None else wire.recorder.now_s() + wait_s,
             answer_within_s=max(1.0, 10.0 * self.setting.patience),
             deliberate=fault.words if fault else None,
