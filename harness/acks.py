@@ -3,7 +3,7 @@
 Belongs here: writing the form an edition asks for, reading all of them. Does not
 belong here: deciding what to answer.
 
-Source: facts/protocol, sections A.2 to A.4 and G (1, 2). The forms:
+Source: the yaml of Beckn 2.0.0 rc and LTS, NFH-013, and what adapters send. The forms:
 flat           {"transaction_id", "timestamp", "ack_status": "ACK"}
 nested         {"message": {"ack": {"status": "ACK"}}}
 signed-body    {"status": "ACK", "signature": "Signature keyId=..."}

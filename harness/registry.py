@@ -3,7 +3,7 @@
 Belongs here: the records of this process and the look-up at a remote registry in
 both shapes in use. Does not belong here: serving look-ups (mocks.registry).
 
-Source: facts/protocol, section C.
+Source: registry.yaml of Beckn v1 (POST); the DeDi look-up of beckn-onix (GET).
 """
 
 from __future__ import annotations

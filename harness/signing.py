@@ -4,7 +4,7 @@ Belongs here: keys, the string to sign, the header, its check; pure functions of
 bytes and instants. Does not belong here: looking a key up, deciding what a failed
 check means.
 
-Source: facts/protocol, section B. A request is signed over three lines; a callback
+Source: Beckn v2 docs 13 and 14; NFH-007. A request is signed over three lines; a callback
 or an acknowledgement may chain to the message it answers by a fourth.
 """
 

@@ -3,7 +3,7 @@
 Belongs here: the two look-up answers. Does not belong here: the records
 (gridwitness.registry), subscription.
 
-Source: facts/protocol, section C.
+Source: registry.yaml of Beckn v1 (POST); the DeDi look-up of beckn-onix (GET).
 """
 
 from __future__ import annotations

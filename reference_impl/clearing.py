@@ -104,7 +104,7 @@ def clear(bids: Sequence[Bid], quantum: Quantum | None = None) -> Clearing:
     Raises OfferError for a participant who bids twice (E_DUPLICATE_ID) or bids in
     different currencies (E_MIXED_CURRENCY).
 
-    Source: design/clearing-and-settlement, section 2.2; midpoint and pro rata are
+    Source: reference_impl/README.md, Clearing; midpoint and pro rata are
     its canonical choices (levels 1 and 2).
     """
     quantum = quantum or Quantum()

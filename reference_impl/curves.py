@@ -57,7 +57,7 @@ def curve_problems(
     A curve has a currency, at least one point, finite numbers, prices that do
     not fall, powers that do not fall with price, and ends that are its bounds.
 
-    Source: design/clearing-and-settlement, sections 2.1 and 2.4 (codes E_...).
+    Source: reference_impl/README.md, Offer curves.
     """
     if not currency:
         yield OfferProblem("E_NO_CURRENCY", None, "the curve names no currency")

@@ -40,7 +40,7 @@ def violations(
     when it lies in the box of half a price tick and half a power step around it.
     Without a price, only a market without trade is correct.
 
-    Source: design/clearing-and-settlement, sections 2.2 and 2.4.
+    Source: reference_impl/README.md, Clearing, C0 to C3, and Tolerance.
     """
     quantum = quantum or Quantum()
     half_step = Fraction(quantum.power_kw) / 2

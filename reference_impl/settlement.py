@@ -93,7 +93,7 @@ def settle(
     total: everyone is rounded down, and the units then missing go to the largest
     remainders, ties by name. Hence the clearing agent keeps its fee and nothing else.
 
-    Source: design/clearing-and-settlement, sections 3.1 and 3.2.
+    Source: reference_impl/README.md, Settlement and Rounding.
     """
     money = _Money(terms)
     agent, grid = parties
@@ -148,7 +148,7 @@ def discrepancies(  # noqa: PLR0913 (what is claimed, and what `settle` takes)
     right direction (K5), energy paid is energy received (K6), wheeling collected
     is wheeling passed on (K8). WHEELING_REMIT may be one flow or several.
 
-    Source: design/clearing-and-settlement, section 3.3.
+    Source: reference_impl/README.md, Settlement, K1 to K8.
     """
     unit = Decimal(1).scaleb(-terms.minor_unit)
     known = {trade.participant for trade in trades} | set(parties)

@@ -4,7 +4,7 @@ Belongs here: recognising a dialect by its shape, choosing one by name. Each mod
 beside this one knows where one dialect keeps each slot; nothing else does, apart
 from the rules about the wire itself.
 
-Never by `context.version`: three shapes all say "2.0.0" (facts/protocol, section A).
+Never by `context.version`: three published shapes all say "2.0.0".
 """
 
 from __future__ import annotations

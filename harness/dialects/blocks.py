@@ -3,7 +3,7 @@
 Belongs here: one read and one write function a block, for a cursor that stands on
 it. Does not belong here: the slot a block sits in (each dialect's module).
 
-Source: architecture, section 4; facts/protocol, sections E3 and E6.
+Source: beckn/DEG, building blocks: OfferCurve, EnergyContract, Settlement.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ of a building block (blocks), what is right (rules).
 Numbers of an interval (curve, approval, clearing, readings) are columns of one
 time series that grows from init to settlement; a column's name says who writes it.
 
-Source: facts/deg-contract-era, sections 1 and 3; facts/protocol, section A.3.
+Source: api/v2.0.0/beckn.yaml of Beckn 2.0.0 LTS; beckn/DEG, devkits demand-flex and
+p2p-trading-ies-wave2.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Belongs here: where this dialect keeps each slot. Does not belong here: the inside
 of a building block (blocks), what is right (rules).
 
-Source: facts/protocol, sections A.1, A.2 and E6 (market-based trading).
+Source: schema/core/v2/attributes.yaml of Beckn 2.0.0 rc; beckn/DEG, building blocks,
+market-based trading.
 """
 
 from __future__ import annotations

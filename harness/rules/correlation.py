@@ -105,7 +105,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)
         waited_s = request.deadline_s - request.sent_s
         where = trace.scene.uris.get(request.sender or "", "")
-        seen = f"no on_{request.action} within {waited_s:g} s"
+        seen = f"no on_{request.action} within {waited_s:.1f} s"
         if callbacks and not in_time:
             seen = f"on_{request.action} came {callbacks[0].sent_s - request.sent_s:.1f} s later"
         elif strays:

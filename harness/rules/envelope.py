@@ -161,7 +161,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-@rule("ENV-008", "MUST", source="architecture, section 3: a dialect is recognised by its shape")
+@rule("ENV-008", "MUST", source="Beckn v2.0.0, api: the shape of Context in each published line")
 def dialect_is_the_claimed_one(trace: Trace) -> Iterator[Outcome]:
     """A message is written in the dialect of the edition that is claimed."""
     for message in trace.beckn:
@@ -203,7 +203,7 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("ENV-010", "MUST", source="architecture, section 4: every block is readable in its slot")
+@rule("ENV-010", "MUST", source="Beckn v2.0.0, api, message bodies; beckn/DEG, building blocks")
 def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
     """What a message carries can be read: objects, numbers and texts where they belong."""
     for message in trace.beckn:

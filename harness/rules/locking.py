@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from gridwitness.story import Chapter, Said
     from gridwitness.trace import Trace
 
-E6 = "facts/protocol, sections E6 and D (cascades); architecture, section 5"
+DEG = "beckn/DEG, building blocks, market-based trading: cascaded confirm"
 
 
-@rule("LCK-001", "MUST", source=E6, judges=(AGENT,))
+@rule("LCK-001", "MUST", source=DEG, judges=(AGENT,))
 def trade_is_locked_before_it_binds(trace: Trace) -> Iterator[Outcome]:
     """A participant is told a binding result only after the utility has locked its trade."""
     for chapter in story(trace).values():
@@ -37,7 +37,7 @@ def trade_is_locked_before_it_binds(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LCK-002", "MUST", source=E6, judges=(AGENT,))
+@rule("LCK-002", "MUST", source=DEG, judges=(AGENT,))
 def lock_is_for_what_was_cleared(trace: Trace) -> Iterator[Outcome]:
     """The power that is locked is the power that the participant is told."""
     for chapter in story(trace).values():
@@ -56,7 +56,7 @@ def lock_is_for_what_was_cleared(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LCK-003", "MUST", source=f"{E6} (no double dipping)", judges=(AGENT,))
+@rule("LCK-003", "MUST", source=f"{DEG}; sanctioned load", judges=(AGENT,))
 def trade_is_locked_once(trace: Trace) -> Iterator[Outcome]:
     """A trade is deducted from the sanctioned load once."""
     for chapter in story(trace).values():
@@ -70,7 +70,7 @@ def trade_is_locked_once(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LCK-004", "MUST", source=f"{E6} (no double dipping)", judges=(UTILITY, AGENT))
+@rule("LCK-004", "MUST", source=f"{DEG}; sanctioned load", judges=(UTILITY, AGENT))
 def locks_fit_the_meter(trace: Trace) -> Iterator[Outcome]:
     """What is locked fits in the trade's approval, and at the meter beside what is committed."""
     chapters = story(trace).values()

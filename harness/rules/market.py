@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from gridwitness.trace import Trace
     from gridwitness.views import OfferCurve
 
-CLEARING = "design/clearing-and-settlement"
+CLEARING = "reference_impl/README.md, Clearing"
+DEG = "beckn/DEG, building blocks, market-based trading"
 
 
-@rule("MKT-001", "MUST", source=f"{CLEARING}, sections 2.1 and 2.4 (E codes)")
+@rule("MKT-001", "MUST", source="reference_impl/README.md, Offer curves; beckn/DEG, VALIDATION_RULES")
 def curve_is_valid(trace: Trace) -> Iterator[Outcome]:
     """An offer curve has a currency, rising prices, powers that do not fall, and its bounds."""
     for message in trace.beckn:
@@ -54,7 +55,7 @@ def _problems(curve: OfferCurve) -> Iterator[str]:
 @rule(
     "MKT-002",
     "MUST",
-    source=f"{CLEARING}, section 2.2 C0 (V_ACCEPTED_INVALID_INPUT)",
+    source=f"{CLEARING}, C0",
     judges=(AGENT,),
     on_refusal=True,
 )
@@ -84,7 +85,7 @@ def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
 @rule(
     "MKT-003",
     "MUST",
-    source="facts/protocol, section E6: on_init confirms fees and limits",
+    source=f"{DEG}: on_init confirms the approved limit",
     judges=(AGENT,),
 )
 def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
@@ -105,27 +106,27 @@ def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
 
 
 @rule(
-    "MKT-004", "MUST", source=f"{CLEARING}, section 2.4 (V_EXCEEDS_APPROVED_LIMIT)", judges=(AGENT,)
+    "MKT-004", "MUST", source=f"{CLEARING}, C3; beckn/DEG, VALIDATION_RULES (approvedMaxTradeKW)", judges=(AGENT,)
 )
 def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
     """Nobody is cleared beyond the power that the utility approved."""
     yield from _judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
 
 
-@rule("MKT-005", "MUST", source=f"{CLEARING}, sections 2.2 C2 and 2.4", judges=(AGENT,))
+@rule("MKT-005", "MUST", source=f"{CLEARING}, C2; beckn/DEG, VALIDATION_RULES (netZero)", judges=(AGENT,))
 def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
     """The cleared powers sum to zero."""
     yield from _judged(trace, ("V_NOT_BALANCED", "V_MISSING_PARTICIPANT", "V_NOT_FINITE"))
 
 
-@rule("MKT-006", "MUST", source=f"{CLEARING}, sections 2.2 C1 and 2.4 (box test)", judges=(AGENT,))
+@rule("MKT-006", "MUST", source=f"{CLEARING}, C1, and Tolerance", judges=(AGENT,))
 def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
     """Everyone is cleared at a power that their own curve offers at the clearing price."""
     yield from _judged(trace, ("V_OFF_CURVE", "V_OUTSIDE_MIN_MAX_EXPORT", "V_NO_PRICE_BUT_TRADE"))
 
 
 @rule(
-    "MKT-007", "MUST", source=f"{CLEARING}, section 2.2; architecture, section 5", judges=(AGENT,)
+    "MKT-007", "MUST", source=f"{CLEARING}: one price for everyone", judges=(AGENT,)
 )
 def price_is_one(trace: Trace) -> Iterator[Outcome]:
     """Everyone is told the same clearing price."""
@@ -150,7 +151,7 @@ def price_is_one(trace: Trace) -> Iterator[Outcome]:
 @rule(
     "MKT-008",
     "MUST",
-    source="facts/protocol, section E6: discover answers PAY_AS_CLEAR",
+    source=f"{DEG}: on_discover",
     judges=(AGENT,),
 )
 def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
@@ -171,7 +172,7 @@ def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
 @rule(
     "MKT-009",
     "MUST",
-    source=f"{CLEARING}, section 2.1; facts/protocol, section E6",
+    source=f"{DEG}: cascaded on_init, sanctioned load",
     judges=(UTILITY,),
 )
 def approval_fits_the_meter(trace: Trace) -> Iterator[Outcome]:

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from gridwitness.trace import Trace
     from gridwitness.views import Charges, SettlementReport
 
-MONEY = "design/clearing-and-settlement"
+MONEY = "reference_impl/README.md, Settlement"
+DEG = "beckn/DEG, building blocks, market-based trading"
 
 
-@rule("SET-001", "MUST", source=f"{MONEY}, section 3.3 K2", judges=(AGENT,))
+@rule("SET-001", "MUST", source=f"{MONEY}, K2", judges=(AGENT,))
 def positions_sum_to_zero(trace: Trace) -> Iterator[Outcome]:
     """What is left to the parties of a contract sums to exactly zero, in each currency."""
     for said, report in _reports(trace):
@@ -46,7 +47,7 @@ def positions_sum_to_zero(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("SET-002", "MUST", source=f"{MONEY}, sections 1 and 3.1", judges=(AGENT,))
+@rule("SET-002", "MUST", source=f"{MONEY}, K2", judges=(AGENT,))
 def positions_follow_from_flows(trace: Trace) -> Iterator[Outcome]:
     """What is left to a party is what it receives less what it pays."""
     for said, report in _reports(trace):
@@ -70,13 +71,13 @@ def positions_follow_from_flows(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("SET-003", "MUST", source=f"{MONEY}, sections 3.1 to 3.3, K1, K4 and K5", judges=(AGENT,))
+@rule("SET-003", "MUST", source=f"{MONEY}, K1, K4 and K5", judges=(AGENT,))
 def amounts_follow_from_the_contract(trace: Trace) -> Iterator[Outcome]:
     """Every amount follows from power, hours, price and charges, to the minor unit."""
     yield from _settled(trace, ("K1_FLOW", "K4_AMOUNT", "K5_DIRECTION"))
 
 
-@rule("SET-004", "MUST", source=f"{MONEY}, section 3.3, K3, K6 and K8", judges=(AGENT,))
+@rule("SET-004", "MUST", source=f"{MONEY}, K3, K6 and K8", judges=(AGENT,))
 def clearing_agent_keeps_its_fee_only(trace: Trace) -> Iterator[Outcome]:
     """Money passes through the clearing agent whole: it keeps its fee and nothing else."""
     yield from _settled(
@@ -93,7 +94,7 @@ def clearing_agent_keeps_its_fee_only(trace: Trace) -> Iterator[Outcome]:
 @rule(
     "SET-005",
     "MUST",
-    source="facts/protocol, section E6: meter readings, then settlement",
+    source=f"{DEG}: status and settlement",
     judges=(AGENT,),
 )
 def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
@@ -121,7 +122,7 @@ def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
 
 
 @rule(
-    "SET-006", "MUST", source=f"{MONEY}, section 3.1: all parameters are declared", judges=(AGENT,)
+    "SET-006", "MUST", source=f"{MONEY}: every parameter is declared", judges=(AGENT,)
 )
 def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
     """The charges of a settlement are those that the participant agreed to."""
@@ -144,7 +145,7 @@ def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
 @rule(
     "SET-007",
     "MUST",
-    source="facts/protocol, section E6: the utility reads the meters",
+    source=f"{DEG}: meter readings",
     judges=(UTILITY,),
 )
 def readings_are_of_the_meter_asked(trace: Trace) -> Iterator[Outcome]:
@@ -236,6 +237,8 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
 
 
 def _tell(item: Discrepancy, amount: str) -> str:
+    if item.payer == item.payee:
+        return f"{item.code}: {item.kind} {amount} too much through {item.payer}"
     return f"{item.code}: {item.kind} {amount} from {item.payer} to {item.payee}"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from gridwitness.views import Reading
 
 UNSOLICITED = ("on_status", "on_update", "on_cancel")
-"""Callbacks that a provider may send unasked (facts/protocol, section D)."""
+"""Callbacks that a provider may send unasked (LTS yaml; NFH-013, section 8)."""
 
-NFH13 = "NFH-013, section 4; facts/protocol, section D"
+FLOW = "Beckn v2.0.0 LTS, api, preconditions of each path; beckn/DEG, sequence diagrams"
 
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
@@ -144,7 +144,7 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
     return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
 
 
-@rule("ORD-001", "MUST", source=NFH13)
+@rule("ORD-001", "MUST", source=FLOW)
 def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
     """A message comes after everything that the flow says must come before it."""
     first = _came(trace)
@@ -173,7 +173,7 @@ def _prerequisites(step: Step, name: str | None, first: dict[Row, int]) -> Itera
         yield from (key for key in first if key[0] == row)
 
 
-@rule("ORD-002", "MUST", source=NFH13)
+@rule("ORD-002", "MUST", source=FLOW)
 def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
     """Every message is one that the flow knows; a pay-as-clear market has no select."""
     if not trace.scene.sequence:
@@ -190,7 +190,7 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("ORD-003", "MUST", source=NFH13)
+@rule("ORD-003", "MUST", source=FLOW)
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
@@ -216,7 +216,7 @@ def _sender(trace: Trace, step: Step, name: str) -> str | None:
     return actors[0] if actors else None
 
 
-@rule("ORD-004", "MUST", source="facts/protocol, sections E3 and E6; architecture, section 5")
+@rule("ORD-004", "MUST", source="beckn/DEG, building blocks, market-based trading")
 def message_carries_what_the_flow_needs(trace: Trace) -> Iterator[Outcome]:
     """A message carries what its place in the flow demands."""
     for message in trace.beckn:

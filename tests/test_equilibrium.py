@@ -1,0 +1,236 @@
+"""Correctness of a clearing: each condition bites where it is broken, and only there."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from gridwitness.reference_impl.clearing import Bid, Quantum, clear
+from gridwitness.reference_impl.equilibrium import violations
+from tests.test_clearing import EV, SOLAR, bid, books, least, most, offered_at
+
+if TYPE_CHECKING:
+    from gridwitness.reference_impl.equilibrium import Violation
+
+CAR_AND_ROOF = [bid("ev", *EV, limit="30"), bid("solar", *SOLAR, limit="5")]
+HALF_TICK, HALF_STEP = Fraction("0.00005"), Fraction("0.0005")
+
+
+def found(bids: list[Bid], price: str | None, **powers: str) -> list[Violation]:
+    claimed = {name: Decimal(power) for name, power in powers.items()}
+    return list(violations(bids, None if price is None else Decimal(price), claimed))
+
+
+def codes(bids: list[Bid], price: str | None, **powers: str) -> list[tuple[str, str | None]]:
+    return [(one.code, one.participant) for one in found(bids, price, **powers)]
+
+
+def test_the_correct_result_violates_nothing():
+    assert codes(CAR_AND_ROOF, "0.10", ev="-5", solar="5") == []
+
+
+def test_powers_that_do_not_sum_to_zero_are_caught():
+    # The published example: 0.075 is the middle of nothing, and -8 + 3.5 is not zero.
+    # At 0.075 the car draws 11 kW and the roof gives 5.
+    assert codes(CAR_AND_ROOF, "0.075", ev="-8", solar="3.5") == [
+        ("V_NOT_BALANCED", None),
+        ("V_OFF_CURVE", "ev"),
+        ("V_OFF_CURVE", "solar"),
+    ]
+
+
+def test_the_imbalance_is_the_size():
+    (violation,) = found([bid("s", ("5", "0"), ("5", "10"))], "5", s="4.5")
+    assert violation.code == "V_NOT_BALANCED"
+    assert violation.size == Fraction(9, 2)
+    assert violation.message == "the cleared powers sum to +4.5 kW"
+
+
+def test_a_price_at_which_the_powers_are_not_offered_is_caught():
+    assert codes(CAR_AND_ROOF, "0.09", ev="-5", solar="5") == [("V_OFF_CURVE", "ev")]
+
+
+def test_off_curve_says_what_the_curve_gives():
+    (violation,) = found(CAR_AND_ROOF, "0.09", ev="-5", solar="5")
+    assert violation.message == "ev is cleared at -5 kW, its curve gives -8 kW at 0.09 per kWh"
+    step = [bid("s", ("5", "0"), ("5", "10")), bid("b", ("5", "-12"))]
+    (violation,) = [one for one in found(step, "5", s="12", b="-12") if one.code == "V_OFF_CURVE"]
+    assert violation.message == "s is cleared at 12 kW, its curve gives 0 to 10 kW at 5 per kWh"
+
+
+def test_a_power_beyond_the_bounds_and_the_limit_is_caught_as_both():
+    # 8 kW is more than the roof has and more than it is approved for; at 0.09 the car
+    # draws 8 kW indeed.
+    assert codes(CAR_AND_ROOF, "0.09", ev="-8", solar="8") == [
+        ("V_OUTSIDE_MIN_MAX_EXPORT", "solar"),
+        ("V_EXCEEDS_APPROVED_LIMIT", "solar"),
+        ("V_OFF_CURVE", "solar"),
+    ]
+
+
+def test_a_power_below_the_lowest_is_caught():
+    bids = [bid("s", ("0", "4"), ("5", "10")), bid("b", ("9", "-10"), ("9", "0"))]
+    assert codes(bids, "9", s="3", b="-3") == [
+        ("V_OUTSIDE_MIN_MAX_EXPORT", "s"),
+        ("V_OFF_CURVE", "s"),
+    ]
+
+
+def test_an_approved_limit_binds_the_one_who_draws():
+    bids = [bid("ev", *EV, limit="3"), bid("solar", *SOLAR)]
+    assert codes(bids, "0.10", ev="-5", solar="5") == [
+        ("V_EXCEEDS_APPROVED_LIMIT", "ev"),
+        ("V_OFF_CURVE", "ev"),
+    ]
+
+
+def test_who_is_left_out_is_caught():
+    bids = [*CAR_AND_ROOF, bid("idle", ("0.05", "0"))]
+    assert codes(bids, "0.10", ev="-5", solar="5") == [("V_MISSING_PARTICIPANT", "idle")]
+
+
+def test_who_made_no_offer_is_caught():
+    claimed = {"ev": "-5", "solar": "5", "ghost": "0"}
+    assert codes(CAR_AND_ROOF, "0.10", **claimed) == [("V_UNKNOWN_PARTICIPANT", "ghost")]
+
+
+def test_what_a_stranger_is_given_counts_in_the_balance():
+    claimed = {"ev": "-5", "solar": "5", "ghost": "1"}
+    assert codes(CAR_AND_ROOF, "0.10", **claimed) == [
+        ("V_UNKNOWN_PARTICIPANT", "ghost"),
+        ("V_NOT_BALANCED", None),
+    ]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "sNaN"])
+def test_a_number_that_is_not_finite_is_caught_and_ends_the_search(number: str):
+    caught = [("V_NOT_FINITE", None)]
+    assert codes(CAR_AND_ROOF, number, ev="-5", solar="5") == caught
+    assert codes(CAR_AND_ROOF, "0.10", ev=number, solar="5") == caught
+    assert codes(CAR_AND_ROOF, None, ev="-8", solar=number) == caught
+
+
+def test_trade_at_no_price_is_caught_for_everyone_who_trades():
+    bids = [*CAR_AND_ROOF, bid("idle", ("0.05", "0"))]
+    assert codes(bids, None, ev="-5", solar="5", idle="0") == [
+        ("V_NO_PRICE_BUT_TRADE", "ev"),
+        ("V_NO_PRICE_BUT_TRADE", "solar"),
+    ]
+
+
+def test_no_trade_at_no_price_violates_nothing():
+    assert codes(CAR_AND_ROOF, None, ev="0", solar="0") == []
+
+
+def test_an_empty_market_has_an_empty_result():
+    assert codes([], None) == []
+    assert codes([], "0.10") == []
+
+
+@pytest.mark.parametrize(("power", "caught"), [("4.9995", False), ("4.9994", True)])
+def test_half_a_power_step_below_the_curve_is_allowed(power: str, *, caught: bool):
+    bids = [bid("s", ("1", "5")), bid("b", ("5", "-10"), ("5", "0"))]
+    assert codes(bids, "5", s=power, b=f"-{power}") == (
+        [("V_OUTSIDE_MIN_MAX_EXPORT", "s"), ("V_OFF_CURVE", "s")] if caught else []
+    )
+
+
+@pytest.mark.parametrize(("power", "caught"), [("5.0005", False), ("5.0006", True)])
+def test_half_a_power_step_above_the_curve_is_allowed(power: str, *, caught: bool):
+    bids = [bid("s", ("1", "5")), bid("b", ("5", "-10"), ("5", "0"))]
+    assert codes(bids, "5", s=power, b=f"-{power}") == (
+        [("V_OUTSIDE_MIN_MAX_EXPORT", "s"), ("V_OFF_CURVE", "s")] if caught else []
+    )
+
+
+@pytest.mark.parametrize(("power", "caught"), [("3.0005", False), ("3.0006", True)])
+def test_half_a_power_step_above_the_limit_is_allowed(power: str, *, caught: bool):
+    bids = [bid("s", ("5", "0"), ("5", "10"), limit="3"), bid("b", ("5", "-10"), ("5", "0"))]
+    assert codes(bids, "5", s=power, b=f"-{power}") == (
+        [("V_EXCEEDS_APPROVED_LIMIT", "s"), ("V_OFF_CURVE", "s")] if caught else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "caught"),
+    [("4.99995", []), ("4.99994", ["s"]), ("5.00005", []), ("5.00006", ["b", "s"])],
+)
+def test_half_a_price_tick_beside_a_step_is_allowed(price: str, caught: list[str]):
+    # 4 of 10 kW at 5 for the seller, and for the buyer, who is fixed below 5, from 5 up free.
+    bids = [bid("b", ("5", "-4"), ("5", "0")), bid("s", ("5", "0"), ("5", "10"))]
+    assert [who for _, who in codes(bids, price, s="4", b="-4")] == caught
+
+
+@pytest.mark.parametrize(
+    ("power", "caught"), [("4.999", False), ("4.9989", True), ("5.001", False), ("5.0011", True)]
+)
+def test_on_a_slope_both_tolerances_add_up(power: str, *, caught: bool):
+    # 10 kW over a price of 1: half a tick of 0.0001 is worth 0.0005 kW, as is half a step.
+    bids = [bid("s", ("5", "0"), ("6", "10")), bid("b", ("5.5", "-10"), ("5.5", "0"))]
+    assert codes(bids, "5.5", s=power, b=f"-{power}") == ([("V_OFF_CURVE", "s")] if caught else [])
+
+
+@pytest.mark.parametrize(
+    ("power", "caught"), [("5.0005", False), ("5.0006", True), ("4.9995", False), ("4.9994", True)]
+)
+def test_the_sum_may_be_off_by_half_a_power_step(power: str, *, caught: bool):
+    bids = [bid("s", ("5", "0"), ("5", "10")), bid("b", ("5", "-10"), ("5", "0"))]
+    assert codes(bids, "5", s=power, b="-5") == ([("V_NOT_BALANCED", None)] if caught else [])
+
+
+def test_the_sum_of_many_is_allowed_no_more_than_that_of_two():
+    bids = [bid(f"s{n}", ("5", "0"), ("5", "10")) for n in range(100)]
+    claimed = {f"s{n}": "0.0001" for n in range(100)}
+    assert codes(bids, "5", **claimed) == [("V_NOT_BALANCED", None)]
+
+
+def test_a_coarser_quantum_allows_more():
+    bids = [bid("s", ("1", "5")), bid("b", ("5", "-10"), ("5", "0"))]
+    claimed = {"s": Decimal("5.4"), "b": Decimal("-5.4")}
+    coarse = Quantum(Decimal("0.01"), Decimal(1))
+    assert list(violations(bids, Decimal("5.004"), claimed, coarse)) == []
+
+
+def test_the_size_is_what_lies_beyond_the_box():
+    bids = [bid("s", ("1", "5")), bid("b", ("5", "-10"), ("5", "0"))]
+    sizes = {one.code: one.size for one in found(bids, "5", s="6", b="-6")}
+    assert sizes == {"V_OUTSIDE_MIN_MAX_EXPORT": 1, "V_OFF_CURVE": Fraction("0.9995")}
+
+
+@given(books(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_power_beyond_its_tolerance_is_always_caught(bids: list[Bid], data: st.DataObject):
+    result = clear(bids)
+    assume(result.price_per_kwh is not None)
+    price = Fraction(result.price_per_kwh)
+    moved = data.draw(st.sampled_from(bids))
+    low = offered_at(moved, price - HALF_TICK)[0] - HALF_STEP
+    high = offered_at(moved, price + HALF_TICK)[1] + HALF_STEP
+    beyond = data.draw(st.integers(1, 10**6)) * Fraction("0.00001")
+    power = data.draw(st.sampled_from([low - beyond, high + beyond]))
+    # Five decimals, rounded away from the curve.
+    units = power // Fraction("0.00001") + (power > high)
+    claimed = result.power_kw | {moved.participant: Decimal(int(units)) / 100_000}
+    caught = {
+        (one.code, one.participant) for one in violations(bids, result.price_per_kwh, claimed)
+    }
+    assert ("V_OFF_CURVE", moved.participant) in caught
+
+
+@given(books(), st.integers(-2000, 2000), st.data())
+@settings(max_examples=60, deadline=None)
+def test_at_a_price_that_cannot_balance_every_result_is_caught(
+    bids: list[Bid], cents: int, data: st.DataObject
+):
+    price = Fraction(cents, 1000)
+    spare = (len(bids) + 1) * HALF_STEP
+    assume(least(bids, price - HALF_TICK) > spare or most(bids, price + HALF_TICK) < -spare)
+    powers = st.decimals(-5, 5, places=3)
+    claimed = {one.participant: data.draw(powers) for one in bids[1:]}
+    claimed[bids[0].participant] = -sum(claimed.values(), Decimal())
+    assert list(violations(bids, Decimal(cents) / 1000, claimed))
