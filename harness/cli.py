@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 USER_ERROR, HARNESS_ERROR = 2, 3
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
-SELFTEST_PATIENCE = 0.05
+SILENCE_PATIENCE = 0.1
+"""The patience with defects that are known by a silence; with all others nobody waits."""
+
 INTERRUPTED_WAIT_S = 10
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -114,7 +116,6 @@ def certify(
         participant=who.participant,
         port=who.port,
         callback_host=host,
-        patience=who.patience,
         seed=_new_seed(),
         key=who.key,
         absent=dict(who.absent),
@@ -254,7 +255,11 @@ def selftest(
 ) -> None:
     """Break the reference actors in every known way, and prove that it is noticed."""
     cast = castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict")
-    tried = tuple(replace(casting, defect=name) for name in DEFECTS for casting in cast)
+    tried = tuple(
+        replace(casting, defect=name, patience=SILENCE_PATIENCE if defect.is_silent else 1.0)
+        for name, defect in DEFECTS.items()
+        for casting in cast
+    )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         plan = Plan(
@@ -262,7 +267,6 @@ def selftest(
             castings=tried,
             command="gridwitness selftest",
             name="every defect",
-            patience=SELFTEST_PATIENCE,
             seed=_new_seed(),
         )
         # Twice as many processes as cores: half of the time is spent waiting for silence.

@@ -53,6 +53,12 @@ def casting(request: pytest.FixtureRequest) -> Casting:
 
 
 @pytest.fixture
+def patience(casting: Casting) -> float:
+    """What scales every deadline that follows from a message's ttl."""
+    return casting.patience
+
+
+@pytest.fixture
 def broken(casting: Casting) -> tuple[str, Conduct] | None:
     """Who misbehaves and how, when a defect is tried."""
     if casting.defect is None:
@@ -76,7 +82,7 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
     digest = hashlib.blake2b(node.nodeid.encode(), digest_size=3).hexdigest()
     defect = DEFECTS[casting.defect] if casting.defect else None
     return Hearing(
-        subject=defect.subject if defect else casting.seat,
+        subject=defect.role if defect else casting.seat,
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
         rerun=f"{plan.command} -k '{test_name} and {casting.label}'",
         absent=plan.absent,
@@ -123,7 +129,6 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
         plan.seed_bytes,
         port=plan.port + worker if plan.port else 0,
         callback_host=plan.callback_host,
-        patience=plan.patience,
         speaks=sorted(speaks, key=lambda pair: editions()[pair[0]].dialect),
         outsider=outsider,
         key=read_private_key(plan.key) if plan.key else None,

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Casting:
-    """One way in which every scenario is run: seat, edition, and a defect to try if any."""
+    """One way in which every scenario is run: seat, edition, and a defect to try if any.
+
+    patience scales every deadline that follows from a message's ttl.
+    """
 
     seat: str
     dialect: str
     edition: str
     strictness: str
+    patience: float = 1.0
     defect: str | None = None
 
     @property
@@ -61,7 +65,6 @@ class Plan:
     participant: Participant | None = None
     port: int = 0
     callback_host: str = "127.0.0.1"
-    patience: float = 1.0
     seed: str = ""
     key: str | None = None
     absent: dict[str, str] = field(default_factory=dict[str, str])

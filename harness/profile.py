@@ -58,13 +58,16 @@ class Profile:
 
     @property
     def castings(self) -> tuple[Casting, ...]:
-        return castings(self.seat, self.editions, self.strictness)
+        return castings(self.seat, self.editions, self.strictness, self.patience)
 
 
-def castings(seat: str, edition_ids: tuple[str, ...], strictness: str) -> tuple[Casting, ...]:
+def castings(
+    seat: str, edition_ids: tuple[str, ...], strictness: str, patience: float = 1.0
+) -> tuple[Casting, ...]:
     """Cast a seat in each edition."""
     return tuple(
-        Casting(seat, editions()[edition].dialect, edition, strictness) for edition in edition_ids
+        Casting(seat, editions()[edition].dialect, edition, strictness, patience)
+        for edition in edition_ids
     )
 
 

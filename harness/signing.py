@@ -11,13 +11,12 @@ or an acknowledgement may chain to the message it answers by a fourth.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -199,7 +198,7 @@ def check(  # noqa: C901, PLR0911 (one return a status, in the order of the chec
         return SignatureCheck("expired", who, detail=f"expires {header.expires_s}")
     try:
         signature = base64.b64decode(header.signature, validate=True)
-    except binascii.Error:
+    except ValueError:
         return SignatureCheck("malformed", who, detail="the signature is not base64")
     for prefix in DIGEST_PREFIXES:
         for request_signature in answered if chained else (None,):
@@ -228,7 +227,7 @@ def read_public_key(text: str) -> Ed25519PublicKey:
     if "-----BEGIN" in text:
         try:
             key = serialization.load_pem_public_key(text.encode())
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise KeyProblem("it is not a public key in PEM form") from error
         return _as_public(key)
     raw = _decoded(text)
@@ -236,7 +235,7 @@ def read_public_key(text: str) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(raw)
     try:
         key = serialization.load_der_public_key(raw)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyProblem(_length_problem(raw, "32")) from error
     return _as_public(key)
 
@@ -249,7 +248,7 @@ def read_private_key(text: str) -> Ed25519PrivateKey:
     if "-----BEGIN" in text:
         try:
             key = serialization.load_pem_private_key(text.encode(), password=None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise KeyProblem("it is not an unencrypted private key in PEM form") from error
         return _as_private(key)
     raw = _decoded(text)
@@ -260,7 +259,7 @@ def read_private_key(text: str) -> Ed25519PrivateKey:
         return key
     try:
         key = serialization.load_der_private_key(raw, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyProblem(_length_problem(raw, "32 or 64")) from error
     return _as_private(key)
 
@@ -283,7 +282,7 @@ def _as_private(key: object) -> Ed25519PrivateKey:
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise KeyProblem("it is neither PEM nor base64") from error
 
 

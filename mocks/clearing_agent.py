@@ -21,6 +21,7 @@ from gridwitness.mocks.actor import Actor, Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.reference_impl import settlement
 from gridwitness.reference_impl.clearing import Bid, clear
+from gridwitness.reference_impl.curves import OfferError
 from gridwitness.views import (
     Charges,
     ClearingResult,
@@ -182,7 +183,11 @@ class ClearingAgent(Actor):
         await self._clear(market, committed)
 
     async def _clear(self, market: Market, committed: list[Entry]) -> None:
-        result = clear([self._bid(entry) for entry in committed])
+        try:
+            result = clear([self._bid(entry) for entry in committed])
+        except OfferError as problem:
+            await self._tell_all(committed, "BIZ_GENERIC_ERROR", str(problem))
+            return
         if result.status != "CLEARED":
             await self._tell_all(committed, "BIZ_GENERIC_ERROR", "no price balances the market")
             return

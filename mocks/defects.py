@@ -34,8 +34,7 @@ class Defect:
 
     breaks    the rule that must fire
     also      rules that the same misbehaviour breaks by their nature
-    role      who misbehaves; subject, the actor of that role, is who is judged
-    edition   the edition in which it can be shown, when not in every one
+    role      who misbehaves, and who is judged
     """
 
     name: str
@@ -44,11 +43,11 @@ class Defect:
     conduct: Conduct
     role: str = AGENT
     also: tuple[str, ...] = ()
-    edition: str | None = None
 
     @property
-    def subject(self) -> str:
-        return self.role
+    def is_silent(self) -> bool:
+        """Whether it is known by a callback that never comes."""
+        return "COR-004" in (self.breaks, *self.also)
 
 
 # -- helpers: changing one thing of one message ------------------------------------------

@@ -53,6 +53,7 @@ class Cast:
     """Who takes part: participants by name, meters by id, and what is broken on purpose.
 
     last_confirms_late: the last participant waits a moment in which nothing may clear.
+    patience scales every deadline that follows from a message's ttl.
     broken names the role that misbehaves and how; it is how defects are tried.
     """
 
@@ -61,6 +62,7 @@ class Cast:
     duration_h: Decimal = Decimal(1)
     charges: Charges = OPEN_CHARGES
     last_confirms_late: bool = False
+    patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
 
     def conduct(self, role: str) -> Conduct:
@@ -84,8 +86,9 @@ def play(
     """
     wire = sandbox.wire
     recorder = wire.record()
+    setting = replace(sandbox.setting, patience=cast.patience)
     utility = Utility(
-        sandbox.setting,
+        setting,
         UTILITY,
         sandbox.signer(UTILITY),
         cast.meters,
@@ -94,7 +97,7 @@ def play(
     )
     participants = [
         MarketParticipant(
-            sandbox.setting,
+            setting,
             name,
             sandbox.signer(name),
             wish,
@@ -105,7 +108,7 @@ def play(
     ]
     actors: list[Actor] = [utility, *participants]
     if sandbox.outsider is None:
-        agent = ClearingAgent(sandbox.setting, AGENT, sandbox.signer(AGENT), cast.conduct(AGENT))
+        agent = ClearingAgent(setting, AGENT, sandbox.signer(AGENT), cast.conduct(AGENT))
         actors.append(agent)
     for actor in actors:
         actor.join()

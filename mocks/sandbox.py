@@ -48,7 +48,6 @@ class Sandbox:
         *,
         port: int = 0,
         callback_host: str = "127.0.0.1",
-        patience: float = 1.0,
         speaks: Sequence[tuple[str, str]] = (),
         outsider: Outsider | None = None,
         registry_url: str | None = None,
@@ -66,7 +65,7 @@ class Sandbox:
             editions()[edition].dialect: Tongue(editions()[edition], strictness)
             for edition, strictness in speaks
         }
-        self.setting = Setting(self.wire, self.directory, tongues, patience)
+        self.setting = Setting(self.wire, self.directory, tongues)
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.wire)

@@ -95,14 +95,14 @@ def clear(bids: Sequence[Bid], quantum: Quantum | None = None) -> Clearing:
     """Clear one interval at one price, pro rata where several powers are offered at it.
 
     Every balancing price lies in one closed interval; the powers traded do not
-    depend on which of them is taken. The bends are searched by halving, and the
-    crossing is solved exactly on the straight piece between two of them.
+    depend on which of them is taken.
 
     A market that cannot balance has the status NOT_CLEARABLE; one without
     participants is cleared, at no price.
 
-    Raises OfferError for a participant who bids twice (E_DUPLICATE_ID) or bids in
-    different currencies (E_MIXED_CURRENCY).
+    Raises OfferError for a participant who bids twice (E_DUPLICATE_ID), for bids in
+    different currencies (E_MIXED_CURRENCY), and for a curve that lies wholly beyond
+    its limit (E_LIMIT_INFEASIBLE).
 
     Source: reference_impl/README.md, Clearing; midpoint and pro rata are
     its canonical choices (levels 1 and 2).
@@ -111,20 +111,33 @@ def clear(bids: Sequence[Bid], quantum: Quantum | None = None) -> Clearing:
     if not bids:
         return Clearing("CLEARED", (None, None), None, {})
     _refuse_mixed(bids)
-    prices = sorted({price for bid in bids for price in bid.bends()})
-    below, above = prices[0] - 1, prices[-1] + 1
-    if _net(bids, below).low_kw > 0 or _net(bids, above).high_kw < 0:
+    interval = balancing_prices(bids)
+    if interval is None:
         return _NOT_CLEARABLE
+    ends = [end for end in interval if end is not None]
+    middle = sum(ends, Fraction()) / len(ends) if ends else Fraction()
+    price = _to_tick(middle, quantum.price_per_kwh) if ends else None
+    return Clearing(
+        "CLEARED", interval, price, apportion(_pro_rata(bids, middle), quantum.power_kw)
+    )
 
-    low = _lowest_price(bids, prices) if _net(bids, below).high_kw < 0 else None
-    high = _highest_price(bids, prices) if _net(bids, above).low_kw > 0 else None
-    if low is None and high is None:
-        exact, price = _pro_rata(bids, prices[0]), None
-    else:
-        ends = [end for end in (low, high) if end is not None]
-        middle = sum(ends, Fraction()) / len(ends)
-        exact, price = _pro_rata(bids, middle), _to_tick(middle, quantum.price_per_kwh)
-    return Clearing("CLEARED", (low, high), price, apportion(exact, quantum.power_kw))
+
+def balancing_prices(
+    bids: Sequence[Bid],
+) -> tuple[Fraction | None, Fraction | None] | None:
+    """Give the lowest and the highest price at which the powers can sum to zero.
+
+    None for an end is unbounded; None instead of a pair: there is no such price. The
+    bends of the curves are searched by halving, and the crossing is solved exactly on
+    the straight piece between two of them.
+    """
+    prices = sorted({price for bid in bids for price in bid.bends()})
+    below, above = _net(bids, prices[0] - 1), _net(bids, prices[-1] + 1)
+    if below.low_kw > 0 or above.high_kw < 0:
+        return None
+    low = _lowest_price(bids, prices) if below.high_kw < 0 else None
+    high = _highest_price(bids, prices) if above.low_kw > 0 else None
+    return low, high
 
 
 def apportion(exact_kw: Mapping[str, Fraction], step_kw: Decimal) -> dict[str, Decimal]:
@@ -150,6 +163,13 @@ def _refuse_mixed(bids: Sequence[Bid]) -> None:
     if len(currencies) > 1:
         message = f"the bids are in {' and '.join(currencies)}"
         raise OfferError(OfferProblem("E_MIXED_CURRENCY", None, message))
+    for bid in bids:
+        least_kw = max(bid.curve.min_export_kw, -bid.curve.max_export_kw, Decimal(0))
+        if bid.limit_kw is not None and least_kw > bid.limit_kw:
+            message = (
+                f"{bid.participant} trades {least_kw} kW at least, approved are {bid.limit_kw}"
+            )
+            raise OfferError(OfferProblem("E_LIMIT_INFEASIBLE", None, message))
 
 
 def _net(bids: Sequence[Bid], price: Fraction) -> Powers:
@@ -164,7 +184,7 @@ def _lowest_price(bids: Sequence[Bid], prices: Sequence[Fraction]) -> Fraction:
     """Find the lowest price at which the net can be zero; below the first it is negative."""
     index = bisect_left(prices, 0, key=lambda price: _net(bids, price).high_kw)
     net = _net(bids, prices[index])
-    if index == 0 or net.low_kw < 0:
+    if net.low_kw < 0:
         return prices[index]
     return _crossing(bids, prices[index - 1], prices[index])
 
@@ -173,7 +193,7 @@ def _highest_price(bids: Sequence[Bid], prices: Sequence[Fraction]) -> Fraction:
     """Find the highest price at which the net can be zero; above the last it is positive."""
     index = bisect_right(prices, 0, key=lambda price: _net(bids, price).low_kw) - 1
     net = _net(bids, prices[index])
-    if index == len(prices) - 1 or net.high_kw > 0:
+    if net.high_kw > 0:
         return prices[index]
     return _crossing(bids, prices[index], prices[index + 1])
 

@@ -6,6 +6,7 @@ here: what several curves do together (clearing).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -125,13 +126,12 @@ class Curve:
         at_price = [Fraction(power) for price, power in points if price == price_per_kwh]
         if at_price:
             return Powers(at_price[0], at_price[-1])
-        for before, after in pairwise(points):
-            if before.price_per_kwh < price_per_kwh < after.price_per_kwh:
-                left, right = Fraction(before.price_per_kwh), Fraction(after.price_per_kwh)
-                share = (price_per_kwh - left) / (right - left)
-                rise_kw = Fraction(after.power_kw) - Fraction(before.power_kw)
-                return _single(Fraction(before.power_kw) + share * rise_kw)
-        raise AssertionError("the points are sorted, so a price inside lies between two of them")
+        position = bisect_right(points, price_per_kwh, key=lambda point: point.price_per_kwh)
+        before, after = points[position - 1], points[position]
+        left, right = Fraction(before.price_per_kwh), Fraction(after.price_per_kwh)
+        share = (price_per_kwh - left) / (right - left)
+        rise_kw = Fraction(after.power_kw) - Fraction(before.power_kw)
+        return _single(Fraction(before.power_kw) + share * rise_kw)
 
 
 def _single(power_kw: Fraction) -> Powers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from gridwitness.reference_impl.clearing import Quantum
+from gridwitness.reference_impl.clearing import Quantum, balancing_prices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +37,10 @@ def violations(
 
     Everyone has one finite power; powers sum to zero; each lies on its own curve
     at the price, within its bounds and its approved limit. A power is on its curve
-    when it lies in the box of half a price tick and half a power step around it.
-    Without a price, only a market without trade is correct.
+    when it lies in the box of half a price tick and a power step around it: whole
+    steps that sum to zero cannot all be nearer. A result without a price is correct
+    where no power depends on it: nobody trades, and there is a price at which nobody
+    wants to; or no curve has more than one power.
 
     Source: reference_impl/README.md, Clearing, C0 to C3, and Tolerance.
     """
@@ -59,27 +61,40 @@ def violations(
         yield Violation(
             "V_NOT_BALANCED", None, abs(net), f"the cleared powers sum to {float(net):+g} kW"
         )
+    if price_per_kwh is None:
+        yield from _without_price(bids, power_kw)
     for bid in bids:
         if bid.participant not in power_kw:
             continue
         power = Fraction(power_kw[bid.participant])
-        yield from _within_bounds(bid, power, half_step)
+        yield from _within_bounds(bid, power, 2 * half_step)
         if price_per_kwh is not None:
             yield from _on_curve(bid, power, Fraction(price_per_kwh), quantum)
-        elif power:
-            yield Violation(
-                "V_NO_PRICE_BUT_TRADE",
-                bid.participant,
-                abs(power),
-                f"{bid.participant} trades {float(power):g} kW at no price",
-            )
 
 
-def _within_bounds(bid: Bid, power: Fraction, half_step: Fraction) -> Iterator[Violation]:
+def _without_price(bids: Sequence[Bid], power_kw: Mapping[str, Decimal]) -> Iterator[Violation]:
+    """Judge a result without a price by whether there is anything a price would decide."""
+    if all(bid.curve.min_export_kw == bid.curve.max_export_kw for bid in bids):
+        return  # the bounds say all
+    for name, power in power_kw.items():
+        if power:
+            message = f"{name} trades {power} kW at no price"
+            yield Violation("V_NO_PRICE_BUT_TRADE", name, abs(Fraction(power)), message)
+    if any(power_kw.values()):
+        return
+    idle = [balancing_prices([bid]) for bid in bids]
+    lows = [interval[0] for interval in idle if interval and interval[0] is not None]
+    highs = [interval[1] for interval in idle if interval and interval[1] is not None]
+    if None in idle or (lows and highs and max(lows) > min(highs)):
+        message = "nobody trades, although there is no price at which nobody wants to"
+        yield Violation("V_SHOULD_HAVE_CLEARED", None, Fraction(1), message)
+
+
+def _within_bounds(bid: Bid, power: Fraction, step: Fraction) -> Iterator[Violation]:
     points = bid.curve.points
     low, high = Fraction(points[0].power_kw), Fraction(points[-1].power_kw)
     beyond = max(low - power, power - high)
-    if beyond > half_step:
+    if beyond > step:
         yield Violation(
             "V_OUTSIDE_MIN_MAX_EXPORT",
             bid.participant,
@@ -87,7 +102,7 @@ def _within_bounds(bid: Bid, power: Fraction, half_step: Fraction) -> Iterator[V
             f"{bid.participant} is cleared at {float(power):g} kW,"
             f" its bounds are {float(low):g} to {float(high):g} kW",
         )
-    if bid.limit_kw is not None and abs(power) - Fraction(bid.limit_kw) > half_step:
+    if bid.limit_kw is not None and abs(power) - Fraction(bid.limit_kw) > step:
         yield Violation(
             "V_EXCEEDS_APPROVED_LIMIT",
             bid.participant,
@@ -97,9 +112,9 @@ def _within_bounds(bid: Bid, power: Fraction, half_step: Fraction) -> Iterator[V
 
 
 def _on_curve(bid: Bid, power: Fraction, price: Fraction, quantum: Quantum) -> Iterator[Violation]:
-    half_tick, half_step = Fraction(quantum.price_per_kwh) / 2, Fraction(quantum.power_kw) / 2
-    low = bid.powers_at(price - half_tick).low_kw - half_step
-    high = bid.powers_at(price + half_tick).high_kw + half_step
+    half_tick, step = Fraction(quantum.price_per_kwh) / 2, Fraction(quantum.power_kw)
+    low = bid.powers_at(price - half_tick).low_kw - step
+    high = bid.powers_at(price + half_tick).high_kw + step
     if not low <= power <= high:
         exact = bid.powers_at(price)
         offered = (

@@ -154,6 +154,8 @@ def discrepancies(  # noqa: PLR0913 (what is claimed, and what `settle` takes)
     known = {trade.participant for trade in trades} | set(parties)
     for flow in claimed:
         unknown = {flow.payer, flow.payee} - known
+        if not flow.amount.is_finite():
+            raise ValueError(f"{flow.amount} is no amount")
         if unknown or flow.payer == flow.payee or flow.amount < 0 or flow.amount % unit:
             yield Discrepancy(
                 "K1_FLOW",

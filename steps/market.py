@@ -50,6 +50,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     sandbox: Sandbox,
     broken: tuple[str, Conduct] | None,
     last_confirms_late: bool,  # noqa: FBT001 (a fixture)
+    patience: float,
     hearing: Hearing,
 ) -> None:
     cast = Cast(
@@ -58,6 +59,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         duration_h=duration_h,
         charges=OPEN_CHARGES,
         last_confirms_late=last_confirms_late,
+        patience=patience,
         broken=broken,
     )
     hearing.hear(*play(sandbox, scene, sequence, cast))

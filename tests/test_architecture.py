@@ -28,9 +28,7 @@ ALLOWED = {
 
 
 def modules() -> list[Path]:
-    return [
-        file for room in ("harness", *ROOMS) for file in sorted((ROOT / room).rglob("*.py"))
-    ]
+    return [file for room in ("harness", *ROOMS) for file in sorted((ROOT / room).rglob("*.py"))]
 
 
 def imported(file: Path) -> set[str]:

@@ -66,7 +66,9 @@ def test_the_reference_agent_is_conformant_twice_in_a_row(gridwitness, tmp_path)
 def test_it_is_conformant_in_the_newest_edition_too(gridwitness, tmp_path):
     edition = "beckn-2.0.0-nfh"
     with agent(tmp_path, "--edition", edition) as profile:
-        text = profile.read_text("utf-8").replace('"beckn-2.0.0-rc", "beckn-2.0.0-lts"', f'"{edition}"')
+        text = profile.read_text("utf-8").replace(
+            '"beckn-2.0.0-rc", "beckn-2.0.0-lts"', f'"{edition}"'
+        )
         profile.write_text(text, "utf-8")
         ran = gridwitness("certify", str(profile), "--json")
     assert ran.status == 0, ran.out

@@ -18,7 +18,7 @@ SCENARIOS = 7
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     folder = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
@@ -75,9 +75,7 @@ def test_every_trace_is_there_and_hashed(out: Path, report: dict):
 
 
 def test_no_private_key_is_written(out: Path):
-    text = "".join(
-        file.read_text("utf-8") for file in (out / "out").rglob("*") if file.is_file()
-    )
+    text = "".join(file.read_text("utf-8") for file in (out / "out").rglob("*") if file.is_file())
     assert "seed" not in text
     assert "PRIVATE" not in text
 
@@ -119,7 +117,7 @@ def test_the_report_is_told_again_from_the_files_alone(out: Path, gridwitness):
 
 
 def test_a_changed_trace_is_noticed(out: Path, gridwitness, tmp_path: Path):
-    import shutil  # noqa: PLC0415
+    import shutil
 
     copy = tmp_path / "copy"
     shutil.copytree(out / "out", copy)
@@ -183,8 +181,8 @@ def test_another_projects_settings_do_not_reach_the_run(gridwitness, tmp_path: P
 
 
 def test_the_plugin_is_inert_in_another_projects_run(tmp_path: Path):
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import subprocess
+    import sys
 
     (tmp_path / "x.feature").write_text("Feature: none of ours\n")
     (tmp_path / "test_x.py").write_text("def test_x(): pass\n")

@@ -69,7 +69,11 @@ MISTAKES = [
     (KEY, "%%%", r"participant\.key\.public.*neither PEM nor base64"),
     (f'public = "{KEY}"', 'file = "none.pem"', r"participant\.key\.file: .*none\.pem cannot be"),
     (f'public = "{KEY}"', 'registry = "http://127.0.0.1:9"', r"key\.registry: .* gives no Ed25519"),
-    ("beckn-2.0.0-nfh", "beckn-9", r"certify\.editions: 'beckn-9' is unknown\n  mend: known: beckn"),
+    (
+        "beckn-2.0.0-nfh",
+        "beckn-9",
+        r"certify\.editions: 'beckn-9' is unknown\n  mend: known: beckn",
+    ),
     ('"beckn-2.0.0-nfh"', '"beckn-2.0.0-nfh", "beckn-2.0.0-lts"', r"speak the same dialect"),
     ("patience = 2", "patience = 0", r"certify\.patience"),
     ("patience = 2", "patience = 'long'", r"certify\.patience"),
@@ -107,7 +111,7 @@ def test_a_key_in_a_registry_is_looked_up(tmp_path):
     with Sandbox(SEED, speaks=SPEAKS) as sandbox:
         signer = sandbox.signer("clearing agent")
         record = sandbox.directory
-        from gridwitness.registry import Record  # noqa: PLC0415
+        from gridwitness.registry import Record
 
         record.add(Record(signer.subscriber_id, "http://x", "BPP", "k9", signer.public_key))
         text = GOOD.replace("agent.example", signer.subscriber_id, 1).replace(

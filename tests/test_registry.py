@@ -19,7 +19,9 @@ ID = "utility.gridwitness.example"
 @pytest.fixture
 def utility(sandbox):
     cast = small_cast()
-    actor = Utility(sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges)
+    actor = Utility(
+        sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges
+    )
     actor.join()
     yield actor
     sandbox.wire.call(actor.leave)

@@ -26,7 +26,7 @@ AGENT = "clearing agent"
 def test_a_rule_is_complete(one: Rule):
     assert re.fullmatch(r"[A-Z]{3}-\d{3}", one.id)
     assert one.sentence.endswith(".")
-    assert not re.search(r"\b(should|checks?|tests?|ensures?)\b", one.sentence, re.I)
+    assert not re.search(r"\b(should|checks?|tests?|ensures?)\b", one.sentence, re.IGNORECASE)
     assert len(one.source) > 10
     assert set(one.judges) <= set(EVERYONE)
 
@@ -95,7 +95,10 @@ def test_a_rule_that_fails_is_our_fault_and_hides_no_other(sandbox, monkeypatch)
         yield outcome(True, by=AGENT, message=trace.messages[0])
         raise ZeroDivisionError
 
-    broken = {**RULES, "MKT-005": Rule("MKT-005", "MUST", "s", "A sentence.", (AGENT,), False, fails)}
+    broken = {
+        **RULES,
+        "MKT-005": Rule("MKT-005", "MUST", "s", "A sentence.", (AGENT,), False, fails),
+    }
     monkeypatch.setattr("gridwitness.judgement.rules", lambda: broken)
     judgement = judge(trace, AGENT)
     assert judgement.verdicts["MKT-005"] == "harness_error"

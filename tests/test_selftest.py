@@ -14,4 +14,3 @@ def test_every_defect_is_caught_by_its_rule_and_by_no_unrelated_one(gridwitness)
     claimed = {name: sorted(defect.also) for name, defect in DEFECTS.items()}
     assert {name: row["also"] for name, row in rows.items()} == claimed
     assert ran.status == 0
-

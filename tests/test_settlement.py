@@ -100,6 +100,17 @@ def test_the_largest_remainder_is_rounded_up_first():
     assert amounts(flows, "ENERGY") == {"a": "0.10", "b": "0.11", "c": "0.11", "z": "0.32"}
 
 
+def test_a_thousand_small_amounts_leave_nothing_with_the_agent():
+    # 0.333 kWh at 0.0625 is 0.0208125; rounded alone, a thousand would pay 20.00 of 20.81.
+    # 81 units are missing, and the first 81 by name pay them.
+    buyers = [trade(f"b{number:04}", "-0.333") for number in range(1000)]
+    flows = settled(FREE, "0.0625", *buyers, trade("s", "333"))
+    paid = amounts(flows, "ENERGY")
+    assert paid.pop("s") == "20.81"
+    assert list(paid.values()) == ["0.03"] * 81 + ["0.02"] * 919
+    assert positions(flows)["agent"] == 0
+
+
 @pytest.mark.parametrize(
     ("rounding", "power", "amount"),
     [

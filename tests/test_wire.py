@@ -26,7 +26,9 @@ from tests.conftest import SEED, SPEAKS, small_cast, small_market, small_scene
 def utility(sandbox):
     """A utility that listens, and a fresh recording of what reaches it."""
     cast = small_cast()
-    actor = Utility(sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges)
+    actor = Utility(
+        sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges
+    )
     actor.join()
     recorder = sandbox.wire.record()
     yield actor, recorder
@@ -139,16 +141,14 @@ def test_a_record_holds_bytes_headers_instants_and_deadlines(sandbox):
     assert all(m.deadline_s is None for m in trace.beckn if m.is_callback)
 
 
-def test_patience_scales_the_deadline():
-    with Sandbox(SEED, speaks=SPEAKS, patience=0.5) as sandbox:
-        discover = small_market(sandbox).of("discover")[0]
+def test_patience_scales_the_deadline(sandbox):
+    discover = small_market(sandbox, patience=0.5).of("discover")[0]
     assert discover.deadline_s - discover.sent_s == pytest.approx(5, abs=0.5)
 
 
-def test_silence_ends_at_the_deadline_and_the_record_says_so():
+def test_silence_ends_at_the_deadline_and_the_record_says_so(sandbox):
     broken = "clearing agent", Conduct(silent_on=frozenset({"on_discover"}))
-    with Sandbox(SEED, speaks=SPEAKS, patience=0.02) as sandbox:
-        trace = small_market(sandbox, broken=broken)
+    trace = small_market(sandbox, broken=broken, patience=0.02)
     assert {message.action for message in trace.messages} == {"discover"}
 
 
@@ -239,6 +239,5 @@ def test_what_fails_in_an_actor_is_our_fault(sandbox, monkeypatch):
         raise ZeroDivisionError("an actor fails")
 
     monkeypatch.setattr(Utility, "_approve", fails)
-    with Sandbox(SEED, speaks=SPEAKS, patience=0.02) as impatient:
-        _, faults = play(impatient, small_scene(), (), small_cast())
+    _, faults = play(sandbox, small_scene(), (), small_cast(patience=0.02))
     assert {type(fault) for fault in faults} == {ZeroDivisionError}

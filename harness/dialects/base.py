@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Json = Any
 """A parsed JSON value; numbers are int or Decimal, never float."""
 
-MAX_MAGNITUDE = Decimal(10) ** 15
-"""No price, power, energy or amount of an energy market comes near; what does is an error."""
+MAX_DIGITS = MAX_DECIMALS = 15
+"""No price, power, energy or amount of an energy market has more, before or after the point."""
 
 
 class Dialect(Protocol):
@@ -68,7 +68,7 @@ def parse_json(raw: bytes) -> Json:
 
     try:
         return json.loads(raw.decode("utf-8"), parse_float=Decimal, parse_constant=refuse)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise BadJson(str(error) or "the body is nested too deeply") from error
 
 
@@ -94,6 +94,8 @@ def number(value: Decimal) -> int | float:
 
     Raises ValueError for more digits than a double holds.
     """
+    if not value.is_finite():
+        raise ValueError(f"{value} is no JSON number")
     if value == value.to_integral_value():
         return int(value)
     result = float(value)
@@ -164,8 +166,11 @@ class Cursor:
             self.problem("is not a number")
             return None
         value = Decimal(self.value)
-        if abs(value) > MAX_MAGNITUDE:
+        if value and not -MAX_DECIMALS <= value.adjusted() < MAX_DIGITS:
             self.problem("is out of any physical range")
+            return None
+        if len(value.as_tuple().digits) > MAX_DIGITS + MAX_DECIMALS:
+            self.problem("has more digits than any meter or market")
             return None
         return value
 

@@ -95,8 +95,16 @@ def read_charges(cursor: Cursor) -> Charges | None:
         rounding=_rounding(cursor / "rounding"),
         minor_unit=_minor_unit(cursor / "minorUnit"),
         at={name: (cursor / key).pointer for name, key in _CHARGES.items()} | {"": cursor.pointer},
-        **{name: (cursor / key).number() for name, key in _CHARGES.items()},
+        **{name: _rate(cursor / key) for name, key in _CHARGES.items()},
     )
+
+
+def _rate(cursor: Cursor) -> Decimal | None:
+    rate = cursor.number()
+    if rate is not None and rate < 0:
+        cursor.problem("is below zero")
+        return None
+    return rate
 
 
 def _rounding(cursor: Cursor) -> str | None:

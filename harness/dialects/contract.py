@@ -354,9 +354,9 @@ def _write_contract(contract: EnergyContract) -> dict[str, Json]:
         "CLEARING_PRICE": [clearing.clearing_price_per_kwh if clearing else None],
         "CAPACITY_CLEARED": [clearing.cleared_power_kw if clearing else None],
     }
-    currency = curve.currency if curve else None
-    if currency is None and contract.charges is not None:
-        currency = contract.charges.currency
+    currency = contract.charges.currency if contract.charges else None
+    if curve is not None:
+        currency = curve.currency
     commitment: dict[str, Json] = {
         "status": {"descriptor": {"code": commitment_code}},
         "resources": [{"id": RESOURCE, "quantity": {"unitCode": "KWH"}}],

@@ -411,8 +411,8 @@ def _offered_block(offer: Offer) -> dict[str, Json]:
             charges=offer.charges,
         )
     )
-    if offer.pricing_model is not None:
-        block["inputParameters"]["pricingModel"] = offer.pricing_model
+    inputs = block["inputParameters"] | {"pricingModel": offer.pricing_model}
+    block["inputParameters"] = {key: value for key, value in inputs.items() if value is not None}
     return block
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK, read_ack
@@ -97,7 +96,6 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
 @rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was acknowledged gets its callback before its ttl has passed."""
-    strays = [m for m in trace.messages if m.answer and m.answer.status == HTTPStatus.NOT_FOUND]
     for request in _requests(trace):
         if _status(request) != ACK or request.deadline_s is None:
             continue
@@ -108,8 +106,8 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         seen = f"no on_{request.action} within {waited_s:.1f} s"
         if callbacks and not in_time:
             seen = f"on_{request.action} came {callbacks[0].sent_s - request.sent_s:.1f} s later"
-        elif strays:
-            seen += f"; a {strays[0].method} to {strays[0].url} reached nobody"
+        elif strays := _misdirected(trace, request):
+            seen += f"; a {strays[0].method} to {strays[0].url} is no callback"
         yield outcome(
             in_time,
             by=request.receiver,
@@ -117,6 +115,18 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
             observed=seen,
             expected=f"a POST to {where}/on_{request.action}",
         )
+
+
+def _misdirected(trace: Trace, request: Message) -> list[Message]:
+    """Find what may have been meant as the callback, but went elsewhere."""
+    callback = f"on_{request.action}"
+    return [
+        message
+        for message in trace.messages
+        if message.number > request.number
+        and message.action.rpartition("/")[2] == callback
+        and (message.receiver is None or message.action != callback)
+    ]
 
 
 @rule(

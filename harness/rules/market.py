@@ -29,7 +29,9 @@ CLEARING = "reference_impl/README.md, Clearing"
 DEG = "beckn/DEG, building blocks, market-based trading"
 
 
-@rule("MKT-001", "MUST", source="reference_impl/README.md, Offer curves; beckn/DEG, VALIDATION_RULES")
+@rule(
+    "MKT-001", "MUST", source="reference_impl/README.md, Offer curves; beckn/DEG, VALIDATION_RULES"
+)
 def curve_is_valid(trace: Trace) -> Iterator[Outcome]:
     """An offer curve has a currency, rising prices, powers that do not fall, and its bounds."""
     for message in trace.beckn:
@@ -106,14 +108,22 @@ def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
 
 
 @rule(
-    "MKT-004", "MUST", source=f"{CLEARING}, C3; beckn/DEG, VALIDATION_RULES (approvedMaxTradeKW)", judges=(AGENT,)
+    "MKT-004",
+    "MUST",
+    source=f"{CLEARING}, C3; beckn/DEG, VALIDATION_RULES (approvedMaxTradeKW)",
+    judges=(AGENT,),
 )
 def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
     """Nobody is cleared beyond the power that the utility approved."""
     yield from _judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
 
 
-@rule("MKT-005", "MUST", source=f"{CLEARING}, C2; beckn/DEG, VALIDATION_RULES (netZero)", judges=(AGENT,))
+@rule(
+    "MKT-005",
+    "MUST",
+    source=f"{CLEARING}, C2; beckn/DEG, VALIDATION_RULES (netZero)",
+    judges=(AGENT,),
+)
 def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
     """The cleared powers sum to zero."""
     yield from _judged(trace, ("V_NOT_BALANCED", "V_MISSING_PARTICIPANT", "V_NOT_FINITE"))
@@ -122,12 +132,10 @@ def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
 @rule("MKT-006", "MUST", source=f"{CLEARING}, C1, and Tolerance", judges=(AGENT,))
 def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
     """Everyone is cleared at a power that their own curve offers at the clearing price."""
-    yield from _judged(trace, ("V_OFF_CURVE", "V_OUTSIDE_MIN_MAX_EXPORT", "V_NO_PRICE_BUT_TRADE"))
+    yield from _judged(trace, _ON_CURVE)
 
 
-@rule(
-    "MKT-007", "MUST", source=f"{CLEARING}: one price for everyone", judges=(AGENT,)
-)
+@rule("MKT-007", "MUST", source=f"{CLEARING}: one price for everyone", judges=(AGENT,))
 def price_is_one(trace: Trace) -> Iterator[Outcome]:
     """Everyone is told the same clearing price."""
     bound = [chapter.bound[-1] for chapter in story(trace).values() if chapter.bound]
@@ -231,6 +239,12 @@ def _judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         )
 
 
+_ON_CURVE = (
+    "V_OFF_CURVE",
+    "V_OUTSIDE_MIN_MAX_EXPORT",
+    "V_NO_PRICE_BUT_TRADE",
+    "V_SHOULD_HAVE_CLEARED",
+)
 _EXPECTED = {
     "V_EXCEEDS_APPROVED_LIMIT": "a power within the approved limit",
     "V_NOT_BALANCED": "powers that sum to 0 kW",
@@ -239,6 +253,7 @@ _EXPECTED = {
     "V_OFF_CURVE": "a power on the participant's own curve",
     "V_OUTSIDE_MIN_MAX_EXPORT": "a power within the curve's bounds",
     "V_NO_PRICE_BUT_TRADE": "a price, or no trade",
+    "V_SHOULD_HAVE_CLEARED": "a price, and the trade that everyone offers at it",
 }
 
 

@@ -121,9 +121,7 @@ def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule(
-    "SET-006", "MUST", source=f"{MONEY}: every parameter is declared", judges=(AGENT,)
-)
+@rule("SET-006", "MUST", source=f"{MONEY}: every parameter is declared", judges=(AGENT,))
 def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
     """The charges of a settlement are those that the participant agreed to."""
     for chapter in story(trace).values():
