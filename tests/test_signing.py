@@ -495,3 +495,18 @@ def test_a_key_of_our_own_comes_back():
     raw = key.public_key().public_bytes(RAW, serialization.PublicFormat.Raw)
     assert public_text(key.public_key()) == text_of(raw)
     assert read_public_key(public_text(key.public_key())) == key.public_key()
+
+
+@pytest.mark.parametrize("text", ["é", "MCEwBQYDK2V5AxkA" + "A" * 28])
+def test_a_text_that_is_no_key_at_all_is_a_problem_not_a_crash(text: str):
+    with pytest.raises(KeyProblem):
+        read_public_key(text)
+    with pytest.raises(KeyProblem):
+        read_private_key(text)
+
+
+def test_a_signature_that_is_no_ascii_is_malformed():
+    value = 'keyId="a|k|ed25519",created="1",expires="2",headers="(created) (expires) digest"'
+    header = parse_header(f'Signature {value},signature="é"')
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    assert check(header, b"", key, now_s=1).status == "malformed"
