@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.base import Cursor
+from gridwitness.signing import parse_header
 
 if TYPE_CHECKING:
     from gridwitness.dialects.base import Json
@@ -27,10 +28,14 @@ ACK, NACK = "ACK", "NACK"
 
 @dataclass(frozen=True)
 class Ack:
-    """An acknowledgement as read: its status, the form it came in, the error it carries."""
+    """An acknowledgement as read: its status, the form it came in, the error it carries.
+
+    lacks names a member that the form asks for and that is not there.
+    """
 
     status: str
     form: AckForm
+    lacks: str = ""
     error_code: str | None = None
     error_text: str | None = None
 
@@ -86,13 +91,30 @@ def read_ack(body: Json) -> Ack | None:
             error = root / "error" or message / "error"
             code = (error / "code").value or (error / "errorCode").value
             text = (error / "message").value or (error / "errorMessage").value
+            missing = [key for key, where in _required(root, form).items() if not where]
             return Ack(
                 str(place.value),
                 form,
+                " and ".join(missing),
                 code if isinstance(code, str) else None,
                 text if isinstance(text, str) else None,
             )
     return None
+
+
+def _required(root: Cursor, form: AckForm) -> dict[str, Cursor | bool]:
+    """Give the members that a form asks for beside the status."""
+    match form:
+        case "flat":
+            return {key: root / key for key in ("transaction_id", "timestamp")}
+        case "signed-body":
+            signature = (root / "signature").value
+            signed = isinstance(signature, str) and parse_header(signature) is not None
+            return {"signature": signed or (root / "status").value == NACK}
+        case "signed-header":
+            return {"messageId": root / "message" / "messageId"}
+        case "nested":
+            return {}
 
 
 def _present(body: dict[str, Json]) -> dict[str, Json]:

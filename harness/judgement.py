@@ -141,10 +141,10 @@ def _on_purpose(item: Outcome) -> bool:
 
 def _finding(rule: Rule, item: Outcome, subject: str, *, lenient: bool) -> Finding:
     verdict: Verdict = "nonconformant"
-    if item.actor != subject:
-        verdict = "harness_error"
-    elif lenient or rule.level != "MUST":
+    if lenient or rule.level != "MUST":
         verdict = "warning"
+    elif item.actor != subject:
+        verdict = "harness_error"
     return Finding(
         rule=rule.id,
         level=rule.level,

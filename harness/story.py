@@ -85,6 +85,8 @@ def story(trace: Trace) -> dict[str, Chapter]:
         part = place.get(message.action)
         if name not in chapters or contract is None or part is None:
             continue
+        if part == "settled" and contract.settlement is None:
+            continue  # news of a trade under way
         if message.is_callback or accepted(message):
             getattr(chapters[name], part).append(Said(message, contract))
     return chapters

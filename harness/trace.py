@@ -183,15 +183,20 @@ class Trace:
 
     def callbacks_of(self, request: Message) -> tuple[Message, ...]:
         """Find the callbacks that answer a request: same transaction, opposite way, later."""
-        transaction = request.reading.envelope.transaction_id
-        return tuple(
+        transaction, own_id = (
+            request.reading.envelope.transaction_id,
+            request.reading.envelope.message_id,
+        )
+        found = [
             message
             for message in self.of(f"on_{request.action}")
             if message.number > request.number
             and message.receiver == request.sender
             and message.sender == request.receiver
             and message.reading.envelope.transaction_id == transaction
-        )
+        ]
+        # Whoever echoes the message id comes first: a transaction may hold several requests.
+        return tuple(sorted(found, key=lambda m: m.reading.envelope.message_id != own_id))
 
 
 def write_trace(trace: Trace, path: Path) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal  # noqa: TC003
+from fractions import Fraction  # noqa: TC003
 from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl.curves import Curve, Point, curve_problems
@@ -58,7 +59,7 @@ class Interval(View):
     """A delivery interval: RFC 3339 start, length in hours."""
 
     start: str
-    duration_h: Decimal
+    duration_h: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)

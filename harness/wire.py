@@ -187,6 +187,9 @@ class Wire:
         self.recorder = Recorder()
         self.outsider: str | None = None
         """The actor that a message from outside this process is attributed to."""
+        self.outsider_id: str | None = None
+        self._past: set[str] = set()
+        """The transactions of earlier recordings: what comes in them is late."""
         self._limit = body_limit_bytes
         self._listeners: dict[str, Listener] = {}
         self._signatures: dict[str, list[str]] = {}
@@ -224,6 +227,7 @@ class Wire:
     def record(self) -> Recorder:
         """Begin a new recording; what comes from now on belongs to it."""
         self.recorder = Recorder()
+        self._past |= self._signatures.keys()
         self._signatures.clear()
         return self.recorder
 
@@ -280,7 +284,7 @@ class Wire:
                 draft.answer = await self._exchange(url, raw, headers, recorder)
         except TimeoutError:
             draft.failure = f"no answer within {answer_within_s:g} s"
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             draft.failure = f"{type(error).__name__}: {error}"
         except _Oversized:
             draft.failure = f"the answer is larger than {self._limit} bytes"
@@ -322,14 +326,19 @@ class Wire:
             raw=raw,
             sent_s=received_s,
         )
+        wrong_method = listener is not None and request.method not in listener.methods
+        if draft.kind == "beckn" and (wrong_method or refusal is not None):
+            draft.kind = "stray"  # it never was a whole message
         if draft.kind == "beckn":
             await self._check(draft)
         draft = recorder.receiving(draft)
+        if draft.kind == "beckn" and draft.sender == self.outsider:
+            refusal = self._foreign(draft)
         if refusal is None and listener is None:
             known = ", ".join(f"/{name}" for name in sorted(self._listeners))
             refusal = Refusal(404, "NET_NOT_FOUND", f"nobody listens at /{slug}; there are {known}")
         headers: dict[str, str] = {}
-        if refusal is None and listener is not None and request.method not in listener.methods:
+        if refusal is None and listener is not None and wrong_method:
             headers["allow"] = ", ".join(listener.methods)
             text = f"allowed here: {headers['allow']}"
             refusal = Refusal(405, "NET_METHOD_NOT_ALLOWED", text)
@@ -343,6 +352,23 @@ class Wire:
             draft.answer = replace(answer, at_s=recorder.now_s())
             await self._check_answer(draft)
         return Response(answer.raw, answer.status, dict(answer.headers))
+
+    def _foreign(self, draft: Draft) -> Refusal | None:
+        """Refuse what is no part of this scenario, and record it as a stray.
+
+        That is a message in a transaction of an earlier scenario, or one that neither
+        is signed by nor names the participant under test.
+        """
+        envelope = draft.message().reading.envelope
+        if envelope.transaction_id in self._past:
+            draft.kind = "stray"
+            return Refusal(400, "CTX_TRANSACTION_ID_UNKNOWN", "its scenario is over")
+        named = (envelope.bap_id, envelope.bpp_id)
+        signed = draft.signature is not None and draft.signature.subscriber_id is not None
+        if self.outsider_id is not None and self.outsider_id not in named and not signed:
+            draft.kind, draft.sender = "stray", None
+            return Refusal(401, "AUT_SIGNATURE_MISSING", "nobody known has signed it")
+        return None
 
     async def _read_body(self, request: Request) -> tuple[bytes, Refusal | None]:
         body = bytearray()
@@ -395,10 +421,10 @@ def bind(callback_host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
         raise UserError(
-            f"cannot listen there ({error.strerror})",
+            f"cannot listen there ({error})",
             where=f"port {port}",
             mend="stop what uses the port, or choose another (0 lets the system choose)",
         ) from error

@@ -100,7 +100,8 @@ class Actor:
         self.defects: list[BaseException] = []
         """What went wrong in our own code while the actor acted."""
         self._signer = signer
-        self._waiting: dict[tuple[str, str], asyncio.Future[Message]] = {}
+        self._waiting: dict[str, asyncio.Queue[tuple[str, Message | None]]] = {}
+        """By transaction: the callbacks that came, each with what of it is usable."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_message_id = str(uuid.uuid4())
 
@@ -150,19 +151,21 @@ class Actor:
         refusal = self._refusal(inbound, message)
         if refusal is None or self.conduct.calls_back_after_refusal:
             self._spawn(self._act(message))
+        elif message.is_callback:
+            self._deliver(message, None)
         return self.conduct.answers(self._acknowledge(message, refusal))
 
     def _refusal(  # noqa: C901, PLR0911 (one return a reason, in the order of the checks)
         self, inbound: Inbound, message: Message
     ) -> Refusal | None:
-        if message.body is None:
-            return Refusal(400, "SCH_INVALID_JSON", "the body is not JSON")
-        if message.dialect is None or message.dialect not in self.setting.tongues:
-            return Refusal(400, "CTX_MISSING_FIELD", "the context is in no dialect spoken here")
         if self.conduct.verifies_signatures and not inbound.signature.is_valid:
             status = inbound.signature.status
             code = "AUT_SIGNATURE_MISSING" if status == "missing" else "AUT_SIGNATURE_INVALID"
             return Refusal(401, code, f"signature: {status}")
+        if message.body is None:
+            return Refusal(400, "SCH_INVALID_JSON", "the body is not JSON")
+        if message.dialect is None or message.dialect not in self.setting.tongues:
+            return Refusal(400, "CTX_MISSING_FIELD", "the context is in no dialect spoken here")
         envelope = message.reading.envelope
         for name in DIALECTS[message.dialect].mandatory_context:
             if getattr(envelope, name) is None:
@@ -199,14 +202,17 @@ class Actor:
 
     async def _act(self, message: Message) -> None:
         if message.is_callback:
-            transaction = message.reading.envelope.transaction_id or ""
-            waiting = self._waiting.get((transaction, message.action))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
+            self._deliver(message, message)
             return
         handler = self.handlers().get(message.action)
         if handler is not None:
             await handler(message)
+
+    def _deliver(self, callback: Message, usable: Message | None) -> None:
+        """Hand a callback to whoever waits in its transaction; None tells that it was refused."""
+        waiting = self._waiting.get(callback.reading.envelope.transaction_id or "")
+        if waiting is not None:
+            waiting.put_nowait((callback.action, usable))
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -231,16 +237,19 @@ class Actor:
         transaction_id: str,
         ttl: str = TTL,
         fault: Fault | None = None,
+        until: Callable[[Message], bool] | None = None,
     ) -> Message | None:
         """Send a request and wait for its callback.
+
+        until: what to wait for when a first callback, or an on_update, may be news only.
 
         None when it is refused or no callback comes before its ttl, scaled by the
         run's patience, has passed. The callback is recognised by its transaction
         and action, because deployed networks do not echo the message id.
         """
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
-        waiting: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[transaction_id, f"on_{action}"] = waiting
+        waiting = self._waiting[transaction_id] = asyncio.Queue()
+        actions = (f"on_{action}", "on_update") if until else (f"on_{action}",)
         envelope = Envelope(
             action=action,
             version=VERSION,
@@ -259,11 +268,14 @@ class Actor:
             if ack is None or ack.status != ACK:
                 return None
             async with asyncio.timeout(wait_s):
-                return await waiting
+                while True:
+                    came, usable = await waiting.get()
+                    if came in actions and (usable is None or until is None or until(usable)):
+                        return usable
         except TimeoutError:
             return None
         finally:
-            self._waiting.pop((transaction_id, f"on_{action}"), None)
+            self._waiting.pop(transaction_id, None)
 
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
@@ -272,7 +284,16 @@ class Actor:
         if action in self.conduct.silent_on:
             return None
         caller = Record(envelope.bap_id or "", envelope.bap_uri or "", "BAP", "", "")
-        answer = replace(envelope, action=action, timestamp=_now(), at={})
+        answer = replace(
+            envelope,
+            action=action,
+            version=VERSION,
+            bpp_id=self.id,
+            bpp_uri=self.uri,
+            timestamp=_now(),
+            ttl=TTL,
+            at={},
+        )
         return await self._send(
             answer, say, request.dialect or "", caller, chained_to=request, wait_s=None
         )

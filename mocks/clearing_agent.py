@@ -13,7 +13,6 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.acks import Refusal
@@ -293,7 +292,7 @@ class ClearingAgent(Actor):
             price = contract.clearing and contract.clearing.clearing_price_per_kwh
             flows = settlement.settle(
                 contract.charges.terms(),
-                Fraction(contract.interval.duration_h),
+                contract.interval.duration_h,
                 price or Decimal(0),
                 trades,
                 settlement.Parties(self.id, contract.grid_operator_id or ""),

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.mocks.clearing_agent import ClearingAgent
@@ -59,7 +60,7 @@ class Cast:
 
     wishes: Mapping[str, Wish]
     meters: Mapping[str, Meter]
-    duration_h: Decimal = Decimal(1)
+    duration_h: Fraction = Fraction(1)
     charges: Charges = OPEN_CHARGES
     last_confirms_late: bool = False
     patience: float = 1.0
@@ -69,7 +70,7 @@ class Cast:
         return self.broken[1] if self.broken and self.broken[0] == role else RIGHT
 
 
-def fresh_interval(duration_h: Decimal) -> Interval:
+def fresh_interval(duration_h: Fraction) -> Interval:
     """Draw a delivery interval that no other market trades: a full minute in the next decade."""
     minute = secrets.randbelow(10 * 365 * 24 * 60)
     start = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)

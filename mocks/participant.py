@@ -10,14 +10,17 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from gridwitness.mocks.actor import CLEARING_TTL, Actor, Fault, Say
+from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Fault, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.views import EnergyContract, Intent, Interval, OfferCurve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gridwitness.mocks.actor import Setting
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
+    from gridwitness.trace import Message
     from gridwitness.views import Reading
 
 
@@ -58,7 +61,7 @@ class MarketParticipant(Actor):
         """Look for an offer to trade in an interval; False when there is none."""
         found = await self._ask("discover", agent, Say(intent=Intent(interval=interval)))
         for offer in found.offers if found else ():
-            if offer.pricing_model == "PAY_AS_CLEAR":
+            if offer.pricing_model == "PAY_AS_CLEAR" and offer.interval is not None:
                 self.contract = EnergyContract(
                     status="PENDING",
                     offer_id=offer.offer_id,
@@ -99,11 +102,18 @@ class MarketParticipant(Actor):
 
     async def status(self, agent: Record) -> bool:
         """Ask how the trade ended; False unless the answer settles it."""
-        answer = await self._ask("status", agent, Say(contract=self.contract))
+        answer = await self._ask("status", agent, Say(contract=self.contract), until=_settles)
         return answer is not None and answer.contract is not None
 
-    async def _ask(
-        self, action: str, agent: Record, say: Say, fault: Fault | None = None, **how: str
+    async def _ask(  # noqa: PLR0913 (what is asked, of whom, and how)
+        self,
+        action: str,
+        agent: Record,
+        say: Say,
+        fault: Fault | None = None,
+        *,
+        ttl: str = TTL,
+        until: Callable[[Message], bool] | None = None,
     ) -> Reading | None:
         message = await self.ask(
             action,
@@ -112,6 +122,13 @@ class MarketParticipant(Actor):
             dialect=self._dialect,
             transaction_id=self._transaction_id,
             fault=fault,
-            **how,
+            ttl=ttl,
+            until=until,
         )
         return message.reading if message else None
+
+
+def _settles(message: Message) -> bool:
+    """Tell whether a callback ends the wait: it settles, or it says why not."""
+    contract, error = message.reading.contract, message.reading.error
+    return error is not None or (contract is not None and contract.settlement is not None)

@@ -74,6 +74,7 @@ class Sandbox:
             self.directory.add(self.outsider.record)
             self.setting.names[self.outsider.record.subscriber_id] = self.outsider.name
             self.wire.outsider = self.outsider.name
+            self.wire.outsider_id = self.outsider.record.subscriber_id
         return self
 
     def __exit__(self, *_: object) -> None:

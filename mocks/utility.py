@@ -10,6 +10,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.mocks.actor import Actor, Say, error
@@ -59,6 +60,8 @@ class Utility(Actor):
         self._charges = charges
         self._locked_kw: dict[str, dict[str, Decimal]] = {}
         """Absolute locked power by meter and contract."""
+        self._traded: dict[str, EnergyContract] = {}
+        """The trade that was locked last, by meter."""
         self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
@@ -67,14 +70,15 @@ class Utility(Actor):
     async def _approve(self, message: Message) -> None:
         asked = message.reading.contract
         meter = self._meters.get(asked.meter_id or "") if asked else None
-        if asked is None or meter is None or asked.requested_kw is None:
+        requested_kw = asked.requested_kw if asked else None
+        if asked is None or meter is None or requested_kw is None or requested_kw < 0:
             await self.reply(message, error("BIZ_ITEM_NOT_FOUND", "no such meter, or no power"))
             return
         committed_kw = self._committed_kw(meter)
         held_kw = Decimal(0) if self.conduct.forgets_commitments else committed_kw
         free_kw = max(Decimal(0), meter.sanctioned_load_kw - held_kw)
         approval = Approval(
-            approved_max_trade_kw=min(asked.requested_kw, free_kw),
+            approved_max_trade_kw=min(requested_kw, free_kw),
             sanctioned_load_kw=meter.sanctioned_load_kw,
             committed_kw=committed_kw,
         )
@@ -104,18 +108,21 @@ class Utility(Actor):
             await self.reply(message, error("BIZ_QUANTITY_UNAVAILABLE", text))
             return
         locked[asked.contract_id or ""] = wanted_kw
+        self._traded[meter.meter_id] = asked
         await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
 
     async def _read_meters(self, message: Message) -> None:
         asked = message.reading.contract
         meter = self._meters.get(asked.meter_id or "") if asked else None
-        if asked is None or meter is None or asked.interval is None or asked.clearing is None:
+        traded = self._traded.get(meter.meter_id) if meter else None
+        if asked is None or meter is None or traded is None:
             await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such meter or trade"))
             return
         energy_kwh = meter.metered_kwh
-        if energy_kwh is None:
-            energy_kwh = asked.clearing.cleared_power_kw * asked.interval.duration_h
-        reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh)
+        if energy_kwh is None and traded.clearing is not None and traded.interval is not None:
+            traded_kwh = Fraction(traded.clearing.cleared_power_kw) * traded.interval.duration_h
+            energy_kwh = Decimal(round(traded_kwh * 1000)) / 1000
+        reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh or Decimal(0))
         grant = self._grant(asked, status="COMPLETED", readings=(reading,))
         await self.reply(message, Say(contract=grant))
 
@@ -124,4 +131,5 @@ class Utility(Actor):
         return meter.committed_kw + sum(locked.values(), Decimal(0))
 
     def _grant(self, asked: EnergyContract, **changes: object) -> EnergyContract:
-        return replace(asked, charges=self._charges, grid_operator_id=self.id, at={}, **changes)
+        told = replace(asked, curve=None, settlement=None, at={})
+        return replace(told, charges=self._charges, grid_operator_id=self.id, **changes)

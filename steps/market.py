@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.trace import Scene, Step
 
-Table = "Sequence[Sequence[str]]"
-
 
 @given("the message sequence", target_fixture="sequence")
 def the_message_sequence(datatable: list[list[str]]) -> tuple[Step, ...]:
@@ -26,8 +24,8 @@ def the_message_sequence(datatable: list[list[str]]) -> tuple[Step, ...]:
 
 
 @given(parsers.parse("a delivery interval of {minutes:d} minutes"), target_fixture="duration_h")
-def a_delivery_interval(minutes: int) -> Decimal:
-    return Decimal(minutes) / 60
+def a_delivery_interval(minutes: int) -> Fraction:
+    return Fraction(minutes, 60)
 
 
 @given("the market participants", target_fixture="participants")
@@ -44,7 +42,7 @@ def the_last_of_them_confirms_late() -> bool:
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     participants: list[tables.Row],
-    duration_h: Decimal,
+    duration_h: Fraction,
     sequence: tuple[Step, ...],
     scene: Scene,
     sandbox: Sandbox,

@@ -8,9 +8,12 @@ key of any dialect.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import simplejson
 
 from gridwitness.views import Problem
 
@@ -56,6 +59,9 @@ class Dialect(Protocol):
         ...
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 class BadJson(ValueError):
     """Bytes that are not JSON in UTF-8, or hold NaN or Infinity."""
 
@@ -67,41 +73,32 @@ def parse_json(raw: bytes) -> Json:
         raise BadJson(f"{token} is not a JSON number")
 
     try:
-        return json.loads(raw.decode("utf-8"), parse_float=Decimal, parse_constant=refuse)
+        text = raw.decode("utf-8")
+        if _SURROGATE.search(text):
+            json.dumps(json.loads(text), ensure_ascii=False).encode()  # refuses lone halves
+        return json.loads(text, parse_float=Decimal, parse_constant=refuse)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise BadJson(str(error) or "the body is nested too deeply") from error
 
 
 def dump_json(value: Json) -> bytes:
-    """Write a body as compact UTF-8 JSON with the exact digits of every Decimal."""
-    return json.dumps(
-        _plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    """Write a body as compact UTF-8 JSON with the exact digits of every Decimal.
+
+    Raises ValueError for a number that is not finite.
+    """
+    return simplejson.dumps(
+        _finite(value), use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     ).encode()
 
 
-def _plain(value: Json) -> Json:
-    if isinstance(value, Decimal):
-        return number(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in cast("Mapping[str, Json]", value).items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in cast("Sequence[Json]", value)]
-    return value
-
-
-def number(value: Decimal) -> int | float:
-    """Turn a Decimal into the JSON number that prints as the same value.
-
-    Raises ValueError for more digits than a double holds.
-    """
-    if not value.is_finite():
+def _finite(value: Json) -> Json:
+    if isinstance(value, Decimal) and not value.is_finite():
         raise ValueError(f"{value} is no JSON number")
-    if value == value.to_integral_value():
-        return int(value)
-    result = float(value)
-    if Decimal(repr(result)) != value:
-        raise ValueError(f"{value} has more digits than a JSON number keeps")
-    return result
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in cast("Mapping[str, Json]", value).items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(item) for item in cast("Sequence[Json]", value)]
+    return value
 
 
 class Cursor:

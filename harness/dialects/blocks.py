@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import isodate
@@ -203,10 +204,10 @@ def write_error(error: ProtocolError) -> dict[str, Json]:
     return {"code": error.code, "message": error.text}
 
 
-def hours(duration: str) -> Decimal | None:
-    """Read an ISO 8601 duration as hours; None when it is none or has no fixed length."""
+def hours(duration: str) -> Fraction | None:
+    """Read an ISO 8601 duration as hours; None when it is none, or has no fixed length above 0."""
     seconds = duration_s(duration)
-    return None if seconds is None else seconds / 3600
+    return None if seconds is None or seconds <= 0 else Fraction(seconds) / 3600
 
 
 def duration_s(duration: str) -> Decimal | None:
@@ -220,10 +221,10 @@ def duration_s(duration: str) -> Decimal | None:
     return Decimal(parsed.days * 86400 + parsed.seconds) + Decimal(parsed.microseconds) / 1_000_000
 
 
-def iso_duration(hours_: Decimal) -> str:
-    """Write hours as an ISO 8601 duration in minutes."""
-    minutes = hours_ * 60
-    return f"PT{minutes.normalize():f}M"
+def iso_duration(hours_: Fraction) -> str:
+    """Write hours as an ISO 8601 duration, in minutes where they are whole."""
+    minutes, seconds = divmod(round(hours_ * 3600), 60)
+    return f"PT{minutes}M" if not seconds else f"PT{minutes}M{seconds}S"
 
 
 _WINDOW = re.compile(r"startTime == '([^']+)' && @\.duration == '([^']+)'")
@@ -254,6 +255,6 @@ def read_window(cursor: Cursor, start: str, duration: str) -> Interval | None:
         return None
     duration_h = hours(length)
     if duration_h is None:
-        (cursor / duration).problem("is not an ISO 8601 duration")
+        (cursor / duration).problem("is not an ISO 8601 duration above zero")
         return None
     return Interval(start=begin, duration_h=duration_h, at={"": cursor.pointer})

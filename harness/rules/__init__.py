@@ -35,6 +35,7 @@ FAMILIES = (
 )
 """The modules that define rules; a test holds the list complete."""
 
+MOST_SHOWN = 300
 EVERYONE = ("market participant", "clearing agent", "utility")
 
 
@@ -119,4 +120,9 @@ def outcome(  # noqa: PLR0913 (what a finding says)
     """Say what was found at one place."""
     if kept:
         return Outcome(kept, by, message)
-    return Outcome(kept, by, message, observed, expected, pointer, in_answer)
+    return Outcome(kept, by, message, _cut(observed), _cut(expected), pointer, in_answer)
+
+
+def _cut(text: str) -> str:
+    """Cut what a participant may have made endless."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

@@ -50,10 +50,10 @@ def acknowledgement_has_the_form_of_the_edition(trace: Trace) -> Iterator[Outcom
         ack = read_ack(message.answer.body) if message.answer else None
         if ack is not None and message.dialect == trace.scene.dialect:
             yield outcome(
-                ack.form == right,
+                ack.form == right and not ack.lacks,
                 by=message.receiver,
                 message=message,
-                observed=f"the form {ack.form}",
+                observed=f"the form {ack.form}" + (f" without {ack.lacks}" if ack.lacks else ""),
                 expected=f"the form {right} of {edition.id}",
                 in_answer=True,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
@@ -114,13 +115,6 @@ def timestamp_has_a_zone(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-def _is_date_time(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None and "T" in text.upper()
-    except ValueError:
-        return False
-
-
 @rule("ENV-006", "MUST", source="Beckn v2.0.0, api, Context.ttl (ISO 8601 duration)")
 def ttl_is_a_duration(trace: Trace) -> Iterator[Outcome]:
     """The ttl, where there is one, is an ISO 8601 duration."""
@@ -143,7 +137,7 @@ def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         for field in ("transaction_id", "message_id"):
             value = getattr(message.reading.envelope, field)
-            if value is not None:
+            if value is not None and not _echoes(trace, message, field):
                 yield outcome(
                     _is_uuid(value),
                     by=message.sender,
@@ -191,7 +185,7 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             ("bpp_uri", called, scene.uris),
         ):
             value, right = getattr(envelope, field), book.get(actor or "")
-            if value is None or right is None:
+            if value is None or right is None or _echoes(trace, message, field):
                 continue
             yield outcome(
                 value.rstrip("/") == right.rstrip("/"),
@@ -210,14 +204,39 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
         if message.dialect is None:
             continue
         problems = message.reading.problems
-        if not problems:
-            yield outcome(not problems, by=message.sender, message=message)
-        for problem in problems:
-            yield outcome(
-                not problems,
-                by=message.sender,
-                message=message,
-                observed=f"{problem.pointer.rpartition('/')[2]} {problem.message}",
-                expected="a value of the right type",
-                pointer=problem.pointer,
-            )
+        first = problems[0] if problems else None
+        yield outcome(
+            first is None,
+            by=message.sender,
+            message=message,
+            observed=f"{first.pointer.rpartition('/')[2]} {first.message}" if first else "",
+            expected=f"a value of the right type, here and in {len(problems) - 1} further places",
+            pointer=first.pointer if first else "",
+        )
+
+
+def _echoes(trace: Trace, message: Message, field: str) -> bool:
+    """Tell whether a callback only repeats what the request it answers said."""
+    value = getattr(message.reading.envelope, field)
+    return message.is_callback and any(
+        request.sender == message.receiver
+        and request.number < message.number
+        and getattr(request.reading.envelope, field) == value
+        for request in trace.of(message.action.removeprefix("on_"))
+    )
+
+
+DATE_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _is_date_time(text: str) -> bool:
+    """Tell whether a text is an RFC 3339 date-time; a leap second is one."""
+    if not DATE_TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text.upper().replace(":60", ":59"))
+    except ValueError:
+        return False
+    return True

@@ -40,12 +40,22 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
 """What a row of the table may demand a message to carry."""
 
 
-def _step(trace: Trace, message: Message) -> Step | None:
+def _named(trace: Trace, message: Message) -> Step | None:
+    """Find the row of the table that a message may be."""
     roles = trace.role(message.sender), trace.role(message.receiver)
     for step in trace.scene.sequence:
         if (step.sender, step.receiver) == roles and message.action in step.actions:
             return step
     return None
+
+
+def _step(trace: Trace, message: Message) -> Step | None:
+    """Find the row of the table that a message is; news of a trade under way is none."""
+    step = _named(trace, message)
+    news = message.action in UNSOLICITED and message.reading.error is None
+    if step is not None and news and _missing_content(step, message):
+        return None
+    return step
 
 
 def _missing_content(step: Step, message: Message) -> list[str]:
@@ -115,12 +125,14 @@ def _answered(trace: Trace) -> set[Row]:
 def _excused(trace: Trace, callback: Message) -> bool:
     """Tell whether an error is a right answer.
 
-    It is when what was asked exceeds the approval, or when the sender itself was
-    told an error about this participant, or a spoilt message came from it.
+    It is when what was asked lacks something or exceeds the approval, or when the
+    sender itself was told an error, or a spoilt message came from the participant.
     """
     if callback.reading.error is None:
         return False
     name = _about(trace, callback)
+    if name is None or any(_asks_too_little(trace, request) for request in _asked(trace, callback)):
+        return True
     earlier = [message for message in trace.beckn if message.number < callback.number]
     for message in earlier:
         told = message.receiver == callback.sender and message.reading.error is not None
@@ -133,6 +145,11 @@ def _about(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about, by what it answers if it does not say."""
     name, asked = participant_of(trace, message), _asked(trace, message)
     return participant_of(trace, asked[0]) if name is None and asked else name
+
+
+def _asks_too_little(trace: Trace, request: Message) -> bool:
+    step = _named(trace, request)
+    return step is None or bool(_missing_content(step, request)) or bool(request.reading.problems)
 
 
 def _exceeds_approval(trace: Trace, request: Message) -> bool:
@@ -182,7 +199,7 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
         if message.receiver is None or message.deliberate is not None:
             continue
         yield outcome(
-            _step(trace, message) is not None,
+            _named(trace, message) is not None or message.action in UNSOLICITED,
             by=message.sender,
             message=message,
             observed=f"{message.action} from {message.sender} to {message.receiver}",
@@ -246,6 +263,8 @@ def what_is_right_is_accepted(trace: Trace) -> Iterator[Outcome]:
         step, check = _step(trace, message), message.signature
         ack = read_ack(message.answer.body) if message.answer else None
         if step is None or ack is None or message.deliberate is not None:
+            continue
+        if message.dialect != trace.scene.dialect:
             continue
         if _missing_content(step, message) or check is None or not check.is_valid:
             continue

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridwitness.rules import Outcome
-    from gridwitness.trace import Trace
+    from gridwitness.trace import Message, Trace
 
 D13 = "Beckn v2 docs, 13 and 14 (signing)"
 
@@ -95,7 +95,7 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
     edition = editions()[trace.scene.edition]
     for message in trace.beckn:
         check = message.signature
-        if message.is_callback and check is not None and check.is_valid:
+        if _answers_a_request(trace, message) and check is not None and check.is_valid:
             yield outcome(
                 check.lines == edition.callback_lines,
                 by=message.sender,
@@ -114,6 +114,15 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
                 expected="a Signature header over digest and request signature",
                 in_answer=True,
             )
+
+
+def _answers_a_request(trace: Trace, message: Message) -> bool:
+    """Tell whether a callback is solicited: it has the message id of a request."""
+    message_id = message.reading.envelope.message_id
+    return message.is_callback and any(
+        request.reading.envelope.message_id == message_id
+        for request in trace.of(message.action.removeprefix("on_"))
+    )
 
 
 def _status(check: signing.SignatureCheck | None) -> str:
