@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK, read_ack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gridwitness.trace import Message, Trace
     from gridwitness.views import EnergyContract
 
@@ -47,8 +45,20 @@ class Chapter:
     metered: list[Said] = field(default_factory=list["Said"])
     settled: list[Said] = field(default_factory=list["Said"])
 
-    def __iter__(self) -> Iterator[list[Said]]:
-        yield from (value for value in self.__dict__.values() if isinstance(value, list))
+    def everything(self) -> list[Said]:
+        """Give all that was said, in the order in which it was said."""
+        parts = (
+            self.offered,
+            self.approved,
+            self.agreed,
+            self.lock_asked,
+            self.locked,
+            self.bound,
+            self.metered,
+            self.settled,
+        )
+        said = [item for part in parts for item in part]
+        return sorted(said, key=lambda item: item.message.number)
 
 
 def accepted(message: Message) -> bool:

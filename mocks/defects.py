@@ -191,6 +191,22 @@ def _dearer(contract: EnergyContract) -> EnergyContract:
     return replace(contract, charges=replace(charges, fee_per_kwh=charges.fee_per_kwh * 2))
 
 
+def _longer(contract: EnergyContract) -> EnergyContract:
+    if contract.interval is None:
+        return contract
+    hours = contract.interval.duration_h * 2
+    return replace(contract, interval=replace(contract.interval, duration_h=hours))
+
+
+def _in_dollars(contract: EnergyContract) -> EnergyContract:
+    report = contract.settlement
+    if report is None:
+        return contract
+    flows = tuple(replace(flow, currency="USD") for flow in report.flows)
+    positions = tuple(replace(position, currency="USD") for position in report.positions)
+    return replace(contract, settlement=replace(report, flows=flows, positions=positions))
+
+
 def _offer(**fields: str | None) -> Conduct:
     def views(_sent: str, reading: Reading) -> Reading:
         return replace(reading, offers=tuple(replace(o, **fields) for o in reading.offers))
@@ -427,6 +443,15 @@ _ALL = (
         Conduct(calls_back_after_refusal=True),
         also=("COR-004", "MKT-001", "ORD-003"),
     ),
+    Defect(
+        "renames-the-contract",
+        "COR-006",
+        "answers status with another contract id",
+        _contract(
+            "on_status",
+            lambda c: replace(c, contract_id="00000000-0000-4000-8000-000000000000"),
+        ),
+    ),
     # -- ORD
     Defect(
         "does-not-wait",
@@ -524,6 +549,18 @@ _ALL = (
         role=UTILITY,
         also=("ORD-003", "ORD-004"),
     ),
+    Defect(
+        "changes-its-mind",
+        "MKT-010",
+        "repeats another cleared power in its settlement",
+        _contract("on_status", _cleared(lambda power: power + 1)),
+    ),
+    Defect(
+        "moves-the-interval",
+        "MKT-011",
+        "settles an interval of twice the length",
+        _contract("on_status", _longer),
+    ),
     # -- LCK
     Defect(
         "binds-before-the-lock",
@@ -552,6 +589,12 @@ _ALL = (
         Conduct(forgets_commitments=True),
         role=UTILITY,
         also=("MKT-009",),
+    ),
+    Defect(
+        "leaves-it-pending",
+        "LCK-005",
+        "tells the result of a contract that it still calls pending",
+        _contract("on_confirm", lambda c: replace(c, status="PENDING")),
     ),
     # -- SET
     Defect(
@@ -591,6 +634,12 @@ _ALL = (
         "SET-006",
         "doubles the fee after the trade",
         _contract("on_status", _dearer),
+    ),
+    Defect(
+        "settles-in-dollars",
+        "SET-008",
+        "settles in another currency than was agreed",
+        _contract("on_status", _in_dollars),
     ),
     Defect(
         "reads-another-meter",

@@ -40,7 +40,7 @@ def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
         callbacks = trace.callbacks_of(request)
         if not callbacks or asked is None:
             continue
-        answered = callbacks[0].reading.envelope.message_id
+        answered = callbacks[0].reading.envelope.message_id  # any that echoes it comes first
         yield outcome(
             answered == asked,
             by=callbacks[0].sender,
@@ -115,6 +115,31 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
             observed=seen,
             expected=f"a POST to {where}/on_{request.action}",
         )
+
+
+@rule("COR-006", "MUST", source="Beckn v2.0.0, api: order and contract are known by their id")
+def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
+    """A callback speaks of the contract that its request spoke of."""
+    for request in _requests(trace):
+        asked = request.reading.contract
+        for callback in trace.callbacks_of(request):
+            answered = callback.reading.contract
+            if (
+                asked is None
+                or answered is None
+                or None in (asked.contract_id, answered.contract_id)
+            ):
+                continue
+            if callback.reading.envelope.message_id != request.reading.envelope.message_id:
+                continue
+            yield outcome(
+                answered.contract_id == asked.contract_id,
+                by=callback.sender,
+                message=callback,
+                observed=f"contract {answered.contract_id}",
+                expected=f"contract {asked.contract_id}, as in {request.action}",
+                pointer=answered.pointer("contract_id"),
+            )
 
 
 def _misdirected(trace: Trace, request: Message) -> list[Message]:

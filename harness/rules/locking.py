@@ -25,7 +25,7 @@ def trade_is_locked_before_it_binds(trace: Trace) -> Iterator[Outcome]:
     for chapter in story(trace).values():
         locked = [s.message.number for s in chapter.locked if s.contract.status == "ACTIVE"]
         for said in chapter.bound:
-            if said.contract.status != "ACTIVE":
+            if said.contract.clearing is None:
                 continue
             yield outcome(
                 any(number < said.message.number for number in locked),
@@ -33,6 +33,23 @@ def trade_is_locked_before_it_binds(trace: Trace) -> Iterator[Outcome]:
                 message=said.message,
                 observed=f"on_confirm to {chapter.name} without a lock",
                 expected="the utility's on_confirm with the status ACTIVE before it",
+                pointer=said.contract.pointer("status"),
+            )
+
+
+@rule("LCK-005", "MUST", source="beckn/DEG, EnergyContract: PENDING, ACTIVE", judges=(AGENT,))
+def cleared_trade_is_active(trace: Trace) -> Iterator[Outcome]:
+    """A participant who is told what it cleared is told that its contract is active."""
+    for chapter in story(trace).values():
+        for said in chapter.bound:
+            if said.contract.clearing is None:
+                continue
+            yield outcome(
+                said.contract.status == "ACTIVE",
+                by=said.message.sender,
+                message=said.message,
+                observed=f"the status {said.contract.status}",
+                expected="ACTIVE",
                 pointer=said.contract.pointer("status"),
             )
 

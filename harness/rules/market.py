@@ -6,6 +6,7 @@ result is judged by them, never by equality with a result of our own.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gridwitness.rules import Outcome
     from gridwitness.story import Chapter, Said
     from gridwitness.trace import Trace
-    from gridwitness.views import OfferCurve
+    from gridwitness.views import EnergyContract, OfferCurve
 
 CLEARING = "reference_impl/README.md, Clearing"
 DEG = "beckn/DEG, building blocks, market-based trading"
@@ -91,20 +92,44 @@ def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
     judges=(AGENT,),
 )
 def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
-    """The limit that a participant is told is the one its utility approved."""
+    """The limit and the charges that a participant is told are those that the utility gave."""
     for chapter in story(trace).values():
-        for said in chapter.agreed:
-            told, granted = said.contract.approval, _approval(chapter)
-            if told is None or granted is None:
+        granted = _last_grant(chapter)
+        if granted is None:
+            continue
+        for said in (*chapter.agreed, *chapter.bound, *chapter.settled):
+            told = said.contract
+            if told.approval is None and told.charges is None:
                 continue
+            changed = _changed(told, granted)
             yield outcome(
-                told.approved_max_trade_kw == granted,
+                not changed,
                 by=said.message.sender,
                 message=said.message,
-                observed=f"{told.approved_max_trade_kw} kW for {chapter.name}",
-                expected=f"{granted} kW, as the utility approved",
-                pointer=told.pointer(),
+                observed=f"{chapter.name} is told {changed}",
+                expected="what the utility gave",
+                pointer=told.approval.pointer() if told.approval else told.pointer(),
             )
+
+
+def _last_grant(chapter: Chapter) -> EnergyContract | None:
+    granted = [said.contract for said in chapter.approved if said.contract.approval]
+    return granted[-1] if granted else None
+
+
+def _changed(told: EnergyContract, granted: EnergyContract) -> str:
+    """Tell what of a utility's approval and charges was told otherwise; nothing is empty."""
+    pairs: list[tuple[str, object, object]] = []
+    if told.approval is not None and granted.approval is not None:
+        limits = told.approval.approved_max_trade_kw, granted.approval.approved_max_trade_kw
+        pairs.append(("approved max trade (kW)", *limits))
+    if told.charges is not None and granted.charges is not None:
+        pairs += [
+            (name.replace("_", " "), getattr(told.charges, name), value)
+            for name, value in granted.charges.__dict__.items()
+            if name not in ("at", "fee_per_kwh") and value is not None
+        ]
+    return ", ".join(f"{name} {a} for {b}" for name, a, b in pairs if a != b)
 
 
 @rule(
@@ -163,17 +188,22 @@ def price_is_one(trace: Trace) -> Iterator[Outcome]:
     judges=(AGENT,),
 )
 def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
-    """A clearing agent's offer is to pay as clear, and names the agent and the interval."""
+    """A clearing agent offers to pay as clear, and names itself and the interval."""
     for message in trace.of("on_discover"):
-        for offer in message.reading.offers:
-            complete = offer.clearing_agent_id is not None and offer.interval is not None
+        offers = message.reading.offers
+        right = any(
+            offer.pricing_model == "PAY_AS_CLEAR" and offer.clearing_agent_id and offer.interval
+            for offer in offers
+        )
+        if offers:
+            seen = [f"{offer.pricing_model} of {offer.clearing_agent_id}" for offer in offers]
             yield outcome(
-                offer.pricing_model == "PAY_AS_CLEAR" and complete,
+                right,
                 by=message.sender,
                 message=message,
-                observed=f"{offer.pricing_model}, agent {offer.clearing_agent_id}",
+                observed=", ".join(seen),
                 expected="PAY_AS_CLEAR, the agent's id and the interval",
-                pointer=offer.pointer("pricing_model"),
+                pointer=offers[0].pointer("pricing_model"),
             )
 
 
@@ -199,6 +229,63 @@ def approval_fits_the_meter(trace: Trace) -> Iterator[Outcome]:
                 expected=f"at most {free_kw} kW",
                 pointer=approval.pointer(),
             )
+
+
+@rule("MKT-010", "MUST", source=f"{DEG}: binding on_confirm", judges=(AGENT,))
+def result_is_told_once(trace: Trace) -> Iterator[Outcome]:
+    """A participant is told one result, and whatever repeats it repeats it unchanged."""
+    for chapter in story(trace).values():
+        told = [s for s in (*chapter.bound, *chapter.settled) if s.contract.clearing is not None]
+        for said in told:
+            yield outcome(
+                said.contract.clearing == told[0].contract.clearing,
+                by=said.message.sender,
+                message=said.message,
+                observed=f"{chapter.name} is told {_result(said)}",
+                expected=_result(told[0]),
+                pointer=said.contract.clearing.pointer() if said.contract.clearing else "",
+            )
+
+
+def _result(said: Said) -> str:
+    clearing = said.contract.clearing
+    if clearing is None:
+        return "nothing"
+    return f"{clearing.cleared_power_kw} kW at {clearing.clearing_price_per_kwh} per kWh"
+
+
+@rule("MKT-011", "MUST", source=f"{DEG}: trade window", judges=(AGENT, UTILITY))
+def interval_is_the_one_asked_for(trace: Trace) -> Iterator[Outcome]:
+    """The interval that is traded and settled is the one that was asked for."""
+    for chapter in story(trace).values():
+        asked = [
+            message.reading.intent.interval
+            for message in trace.of("discover")
+            if message.sender == chapter.name and message.reading.intent
+        ]
+        if not asked or asked[0] is None:
+            continue
+        for said in chapter.everything():
+            interval = said.contract.interval
+            if interval is None:
+                continue
+            yield outcome(
+                (_instant(interval.start), interval.duration_h)
+                == (_instant(asked[0].start), asked[0].duration_h),
+                by=said.message.sender,
+                message=said.message,
+                observed=f"{interval.start}, {float(interval.duration_h):g} h",
+                expected=f"{asked[0].start}, {float(asked[0].duration_h):g} h",
+                pointer=interval.pointer(),
+            )
+
+
+def _instant(text: str) -> datetime | str:
+    """Read an instant, so that Z and +00:00 are the same; what is none stays a text."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return text
 
 
 def _approval(chapter: Chapter) -> Decimal | None:

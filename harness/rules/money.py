@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl import settlement
@@ -123,10 +122,10 @@ def settlement_rests_on_the_readings(trace: Trace) -> Iterator[Outcome]:
 
 @rule("SET-006", "MUST", source=f"{MONEY}: every parameter is declared", judges=(AGENT,))
 def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
-    """The charges of a settlement are those that the participant agreed to."""
+    """The charges of a result and of its settlement are those that were agreed before."""
     for chapter in story(trace).values():
         agreed = [said.contract.charges for said in chapter.agreed if said.contract.charges]
-        for said in _last(chapter.settled):
+        for said in (*chapter.bound, *chapter.settled):
             charges = said.contract.charges
             if charges is None or not agreed:
                 continue
@@ -137,6 +136,26 @@ def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
                 observed=_changed(charges, agreed[0]),
                 expected=_changed(agreed[0], charges),
                 pointer=charges.pointer(),
+            )
+
+
+@rule("SET-008", "MUST", source=f"{MONEY}: currency is declared", judges=(AGENT,))
+def money_is_in_the_agreed_currency(trace: Trace) -> Iterator[Outcome]:
+    """Every amount of a settlement is in the currency of the charges that were agreed."""
+    for chapter in story(trace).values():
+        agreed = [said.contract.charges for said in chapter.agreed if said.contract.charges]
+        for said in _last(chapter.settled):
+            report = said.contract.settlement
+            if report is None or not agreed:
+                continue
+            used = {item.currency for item in (*report.flows, *report.positions)}
+            yield outcome(
+                used <= {agreed[0].currency},
+                by=said.message.sender,
+                message=said.message,
+                observed=", ".join(sorted(used)),
+                expected=agreed[0].currency,
+                pointer=report.pointer("flows"),
             )
 
 
@@ -191,16 +210,17 @@ def _flows(report: SettlementReport) -> list[Flow]:
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     """Judge the money of the whole market by some of the conditions of a settlement."""
     chapters = [c for c in story(trace).values() if c.bound and c.settled and c.metered]
-    trades = [trade for trade in map(_trade, chapters) if trade is not None]
-    told = [c.settled[-1] for c in chapters if c.settled[-1].contract.settlement is not None]
-    if not told or len(trades) != len(chapters) or len(told) != len(chapters):
+    trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
+    if not chapters or len(trades) != len(chapters):
         return
-    first = told[0].contract
-    clearing = chapters[0].bound[-1].contract.clearing
+    told = [chapter.settled[-1] for chapter in chapters]
+    clearing, offered = chapters[0].bound[-1].contract.clearing, chapters[0].offered
     agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
-    if clearing is None or not agreed or first.interval is None:
+    interval = offered[-1].contract.interval if offered else None
+    agents, utilities = trace.actors(AGENT), trace.actors(UTILITY)
+    if clearing is None or not agreed or interval is None or not agents or not utilities:
         return
-    parties = Parties(first.clearing_agent_id or "", first.grid_operator_id or "")
+    parties = Parties(trace.scene.ids[agents[0]], trace.scene.ids[utilities[0]])
     claimed = [
         flow
         for said in told
@@ -211,7 +231,7 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         settlement.discrepancies(
             claimed,
             agreed[0].terms(),
-            Fraction(first.interval.duration_h),
+            interval.duration_h,
             clearing.clearing_price_per_kwh or Decimal(0),
             trades,
             parties,
@@ -220,7 +240,7 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     broken: dict[int, Discrepancy] = {}
     for item in found:
         if item.code in codes:
-            named = [n for n, said in enumerate(told) if said.contract.participant_id in item[1:3]]
+            named = [n for n, trade in enumerate(trades) if trade.participant in item[1:3]]
             broken.setdefault(named[0] if named else 0, item)
     for n, said in enumerate(told):
         item, report = broken.get(n), said.contract.settlement
@@ -240,9 +260,9 @@ def _tell(item: Discrepancy, amount: str) -> str:
     return f"{item.code}: {item.kind} {amount} from {item.payer} to {item.payee}"
 
 
-def _trade(chapter: Chapter) -> Trade | None:
+def _trade(trace: Trace, chapter: Chapter) -> Trade | None:
     clearing, readings = chapter.bound[-1].contract.clearing, chapter.metered[-1].contract.readings
-    participant = chapter.settled[-1].contract.participant_id
-    if clearing is None or not readings or participant is None:
+    if clearing is None or not readings:
         return None
+    participant = trace.scene.ids[chapter.name]
     return Trade(participant, clearing.cleared_power_kw, readings[0].energy_kwh)
