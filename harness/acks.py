@@ -35,9 +35,9 @@ class Ack:
 
     status: str
     form: AckForm
-    lacks: str = ""
     error_code: str | None = None
     error_text: str | None = None
+    lacks: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def read_ack(body: Json) -> Ack | None:
             return Ack(
                 str(place.value),
                 form,
-                " and ".join(missing),
                 code if isinstance(code, str) else None,
                 text if isinstance(text, str) else None,
+                " and ".join(missing),
             )
     return None
 

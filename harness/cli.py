@@ -12,13 +12,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from dataclasses import replace
 from importlib import import_module
 from importlib.resources import as_file, files
@@ -55,6 +57,8 @@ SILENCE_PATIENCE = 0.1
 """The patience with defects that are known by a silence; with all others nobody waits."""
 
 INTERRUPTED_WAIT_S = 10
+TRACE_NAME = re.compile(r"traces/[^/]+\.jsonl")
+ALLURE_NAME = re.compile(r"[0-9a-f-]{36}-(result\.json|container\.json|attachment\.\w+)")
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
@@ -111,7 +115,10 @@ def certify(
     plan = Plan(
         out=str(out),
         castings=who.castings,
-        command=f"gridwitness certify {profile}",
+        command=shlex.join(
+            ["gridwitness", "certify", str(profile)]
+            + (["--callback-host", callback_host] if callback_host else [])
+        ),
         name=who.name,
         participant=who.participant,
         port=who.port,
@@ -340,7 +347,8 @@ def _run_and_tell(plan: Plan, out: Path, extra: Sequence[str], *, as_json: bool)
         return _failed(status)
     found: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
     _tell(found, out, as_json=as_json)
-    return EXIT_STATUS[found["verdict"]]
+    ended = EXIT_STATUS[found["verdict"]]
+    return HARNESS_ERROR if status and not ended else ended
 
 
 def _failed(status: int) -> int:
@@ -390,16 +398,28 @@ def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
 
 
 def _clear(out: Path) -> None:
-    """Remove what an earlier run left in the folder; nothing else in it is touched."""
+    """Remove what an earlier run left in the folder, by its own report; nothing else."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name in ("report.json", "junit.xml"):
-            (out / name).unlink(missing_ok=True)
-        for name in ("traces", "allure-results"):
-            shutil.rmtree(out / name, ignore_errors=True)
+        report_file = out / "report.json"
+        if not report_file.exists():
+            return
+        old: dict[str, Any] = json.loads(report_file.read_text("utf-8"))
+        for name in old["traces"]:
+            if TRACE_NAME.fullmatch(name):
+                (out / name).unlink(missing_ok=True)
+        for file in (out / "allure-results").glob("*-*"):
+            if ALLURE_NAME.fullmatch(file.name):
+                file.unlink()
+        (out / "junit.xml").unlink(missing_ok=True)
+        report_file.unlink()
     except OSError as error:
         raise UserError(
             f"cannot be written to ({error.strerror})", where=f"--out {out}", mend="name another"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "holds a report.json that is none of ours", where=f"--out {out}", mend="name another"
         ) from error
 
 
@@ -410,3 +430,6 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 (the message is the output)
         sys.exit(USER_ERROR)
+    except Exception:  # noqa: BLE001 (a fault of ours must not look like the participant's)
+        traceback.print_exc()
+        sys.exit(HARNESS_ERROR)

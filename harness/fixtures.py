@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import shlex
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_bdd.feature import get_features
 
 from gridwitness.editions import editions
 from gridwitness.hearing import Hearing
@@ -24,8 +26,6 @@ from gridwitness.signing import read_private_key
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
 
@@ -40,10 +40,13 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def sandbox(plan: Plan, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def sandbox(plan: Plan, request: pytest.FixtureRequest) -> Sandbox:
     """One wire for all scenarios of a process."""
-    with sandbox_for(plan, worker_number(request.config)) as sandbox:
-        yield sandbox
+    sandbox = sandbox_for(plan, worker_number(request.config))
+    sandbox.__enter__()
+    # Not the fixture's own end: it must close also when pytest itself fails.
+    request.config.add_cleanup(sandbox.__exit__)
+    return sandbox
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
     return Hearing(
         subject=defect.role if defect else casting.seat,
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
-        rerun=f"{plan.command} -k '{test_name} and {casting.label}'",
+        rerun=f"{plan.command} -k {shlex.quote(f'{test_name} and {casting.label}')}",
         absent=plan.absent,
     )
 
@@ -102,6 +105,17 @@ def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene
         price_tick=plan.price_tick,
         power_step=plan.power_step,
     )
+
+
+def every_scenario(plan: Plan) -> set[tuple[str, str, str, str | None]]:
+    """Give what a plan asks for: feature, scenario, dialect and defect of each."""
+    return {
+        (feature_path(Path(feature.filename)), name, casting.dialect, casting.defect)
+        for feature in get_features([str(FEATURES)])
+        for name in feature.scenarios
+        for casting in plan.castings
+        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags
+    }
 
 
 def feature_path(path: Path) -> str:

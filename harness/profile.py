@@ -176,8 +176,12 @@ def _check_editions(path: Path, chosen: tuple[str, ...]) -> None:
 
 
 def _check_endpoint(path: Path, endpoint: str) -> None:
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
         raise _mistake(
             path,
             "participant.endpoint",

@@ -98,13 +98,25 @@ class ScenarioRecord:
 
 @dataclass
 class Results:
-    """The scenarios of a run as they come in."""
+    """The scenarios of a run as they come in.
+
+    broken tells what failed around a scenario, in our own code; asked_for names every
+    scenario of the plan: feature, name, dialect, defect.
+    """
 
     records: list[ScenarioRecord] = field(default_factory=list[ScenarioRecord])
-    started_s: float = 0.0
+    broken: list[str] = field(default_factory=list[str])
+    asked_for: set[tuple[str, str, str, str | None]] = field(
+        default_factory=set[tuple[str, str, str, str | None]]
+    )
 
-    def add(self, record: ScenarioRecord) -> None:
-        self.records.append(record)
+    def left_out(self) -> list[dict[str, str]]:
+        """Give the scenarios that were asked for and did not run."""
+        ran = {(r.feature, r.name, r.dialect, r.defect) for r in self.records}
+        return [
+            {"feature": feature, "name": name, "dialect": dialect}
+            for feature, name, dialect, _ in sorted(self.asked_for - ran, key=str)
+        ]
 
 
 def _finding(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
@@ -133,7 +145,12 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
     rule_lines = _rules(plan, records)
     verdicts: list[Verdict] = [cast("Verdict", record.verdict) for record in records]
     verdicts += [line["verdict"] for line in rule_lines]
-    worst = gravest(verdicts) if records else "untestable"
+    left_out = results.left_out()
+    if left_out or not records:
+        verdicts.append("untestable")
+    if results.broken:
+        verdicts.append("harness_error")
+    worst = gravest(verdicts)
     findings = [
         finding
         | {"dialect": record.dialect, "rerun": record.rerun}
@@ -167,6 +184,8 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
         "scenarios": scenarios,
         "rules": rule_lines,
         "findings": findings,
+        "left_out": left_out,
+        "broken": results.broken,
         "summary": {
             "scenarios": _count(verdicts[: len(records)]),
             "rules": _count([line["verdict"] for line in rule_lines]),
@@ -241,7 +260,9 @@ def write_outputs(plan: Plan, results: Results, out: Path) -> None:
     report["summary"]["messages"] = sum(_messages(out / trace) for trace in report["traces"])
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-    (out / "report.json").write_text(text, "utf-8")
+    unfinished = out / "report.json.part"
+    unfinished.write_text(text, "utf-8", errors="replace")
+    unfinished.replace(out / "report.json")
     write_junit(report, out / "junit.xml")
 
 

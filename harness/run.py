@@ -10,7 +10,6 @@ into its namespace, so that our sentences exist nowhere else.
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +21,7 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
-from gridwitness.fixtures import PLAN, feature_path, scenario_name
+from gridwitness.fixtures import PLAN, every_scenario, feature_path, scenario_name
 from gridwitness.hearing import Hearing
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
@@ -187,15 +186,17 @@ class Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = getattr(report, "gridwitness", None)
-        if data is None or self.is_worker:
+        if self.is_worker:
+            return
+        if data is None:
+            if report.failed:
+                self.results.broken.append(f"{report.nodeid} ({report.when}): {report.longrepr}")
             return
         record = ScenarioRecord(**json.loads(data))
-        self.results.add(record)
+        self.results.records.append(record)
         print(scenario_line(record), flush=True)  # noqa: T201 (the live progress)
-
-    def pytest_sessionstart(self) -> None:
-        self.results.started_s = time.time()
 
     def pytest_sessionfinish(self) -> None:
         if not self.is_worker:
+            self.results.asked_for = every_scenario(self.plan)
             write_outputs(self.plan, self.results, self.out)

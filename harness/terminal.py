@@ -67,6 +67,7 @@ def _failures(report: dict[str, Any]) -> list[str]:
     found = {finding["rule"] for finding in red}
     escaped = [s for s in report["scenarios"] if s["verdict"] == "harness_error" and s["message"]]
     told += [s["message"] for s in escaped if not any(f"{rule}:" in s["message"] for rule in found)]
+    told += report["broken"]
     if report["verdict"] != "harness_error":
         told += [_silence(report, r) for r in report["rules"] if r["verdict"] == "untestable"]
     return told
@@ -122,7 +123,11 @@ def _summary(report: dict[str, Any], out: str) -> Group:
         f"{len(report['rules'])} rules ({_words(summary['rules'])}), "
         f"{summary['messages']} messages"
     )
-    return Group(scenarios, Text(), line, Text(counts), Text(f"report: {out}/report.json"))
+    lines = [Text(counts)]
+    if report["left_out"]:
+        number = len(report["left_out"])
+        lines.append(Text(f"{number} scenarios were left out: such a run is never conformant"))
+    return Group(scenarios, Text(), line, *lines, Text(f"report: {out}/report.json"))
 
 
 def _words(counts: dict[str, int]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -23,7 +23,7 @@ from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 Kind = Literal["beckn", "registry", "stray"]
@@ -173,14 +173,6 @@ class Trace:
     def actors(self, role: str) -> tuple[str, ...]:
         return tuple(name for name, its_role in self.scene.roles.items() if its_role == role)
 
-    def between(self, sender_role: str, receiver_role: str) -> Iterator[Message]:
-        for message in self.beckn:
-            if (self.role(message.sender), self.role(message.receiver)) == (
-                sender_role,
-                receiver_role,
-            ):
-                yield message
-
     def callbacks_of(self, request: Message) -> tuple[Message, ...]:
         """Find the callbacks that answer a request: same transaction, opposite way, later."""
         transaction, own_id = (
@@ -226,11 +218,6 @@ def read_trace(path: Path) -> Trace:
             where=str(path),
             mend="name a file written by gridwitness under traces/",
         ) from error
-
-
-def renumbered(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Number messages from 1 in the given order."""
-    return tuple(replace(message, number=n) for n, message in enumerate(messages, start=1))
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -340,7 +340,7 @@ _ALL = (
         "ENV-010",
         "writes a number of its on_confirm as text with a unit",
         _body("on_confirm", _text_price),
-        also=("MKT-006", "SET-003"),
+        also=("MKT-006", "MKT-010", "SET-003"),
     ),
     # -- ACK
     Defect(
@@ -519,21 +519,21 @@ _ALL = (
         "MKT-005",
         "announces cleared powers that do not sum to zero",
         _contract("on_confirm", _cleared(lambda power: power + 1 if power < 0 else power)),
-        also=("LCK-002", "MKT-006", "SET-003"),
+        also=("LCK-002", "MKT-006", "MKT-010", "SET-003"),
     ),
     Defect(
         "leaves-the-curve",
         "MKT-006",
         "clears everyone a quarter beyond what they offered at the price",
         _contract("on_confirm", _swapped),
-        also=("MKT-004", "LCK-002", "SET-003"),
+        also=("LCK-002", "MKT-004", "MKT-010", "SET-003"),
     ),
     Defect(
         "has-two-prices",
         "MKT-007",
         "tells sellers a lower price than buyers",
         _contract("on_confirm", _sellers_price),
-        also=("MKT-006",),
+        also=("MKT-006", "MKT-010"),
     ),
     Defect(
         "hides-its-pricing",

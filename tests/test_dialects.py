@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,7 +73,7 @@ ENVELOPES = st.builds(
 INTERVALS = st.builds(
     Interval,
     start=st.datetimes().map(lambda time: f"{time.isoformat()}+05:30"),
-    duration_h=st.integers(1, 172_800).map(lambda seconds: Decimal(seconds) / 3600),
+    duration_h=st.integers(1, 172_800).map(lambda seconds: Fraction(seconds, 3600)),
 )
 CHARGES = st.builds(
     Charges,
@@ -90,7 +90,7 @@ OFFERS = st.builds(
     Offer,
     offer_id=NAMES,
     provider_id=optional(NAMES),
-    pricing_model=st.sampled_from(["PAY_AS_CLEAR", "PAY_AS_BID"]),
+    pricing_model=st.sampled_from(["PAY_AS_CLEAR", "PAY_AS_BID", None]),
     clearing_agent_id=optional(NAMES),
     interval=optional(INTERVALS),
     charges=optional(CHARGES),
@@ -219,7 +219,7 @@ def test_a_curve_without_a_currency_stays_without(dialect: Dialect):
     contract = EnergyContract(
         status="PENDING",
         participant_id="p",
-        interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Decimal(1)),
+        interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Fraction(1)),
         curve=curve,
     )
     reading = Reading(envelope=Envelope(action="init"), contract=contract)
@@ -343,7 +343,7 @@ WHOLE = Reading(
         clearing_agent_id="a",
         grid_operator_id="g",
         meter_id="m",
-        interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Decimal("0.25")),
+        interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Fraction(1, 4)),
         curve=OfferCurve(
             currency="INR",
             min_export_kw=Decimal(0),
@@ -386,7 +386,7 @@ OFFERED = Reading(
 )
 ASKED = Reading(
     envelope=Envelope(action="discover", message_id="m"),
-    intent=Intent(interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Decimal(1))),
+    intent=Intent(interval=Interval(start="2026-01-01T00:00:00Z", duration_h=Fraction(1))),
 )
 REFUSED = Reading(
     envelope=Envelope(action="on_init", message_id="m"), error=ProtocolError(code="1", text="no")
@@ -556,9 +556,13 @@ PAYLOADS = "/message/contract/commitments/0/commitmentAttributes/intervals/0/pay
         (
             f"{BLOCK}/inputParameters/tradeWindow/duration",
             "an hour",
-            "is not an ISO 8601 duration",
+            "is not an ISO 8601 duration above zero",
         ),
-        (f"{BLOCK}/inputParameters/tradeWindow/duration", "P1M", "is not an ISO 8601 duration"),
+        (
+            f"{BLOCK}/inputParameters/tradeWindow/duration",
+            "P1M",
+            "is not an ISO 8601 duration above zero",
+        ),
         (f"{BLOCK}/inputParameters/tradeWindow/startTime", None, "is missing"),
         (f"{BLOCK}/inputParameters/charges/currency", None, "is missing"),
         (
@@ -607,84 +611,19 @@ def test_a_wrong_value_in_the_contract_dialect_is_noted(
 # Bytes.
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"{",
-        b"NaN",
-        b'{"price":NaN}',
-        b"[Infinity]",
-        b"[-Infinity]",
-        b'"\xff"',
-        b"\xff\xfe{\x00}\x00",
-        b"\x80",
-        b'"\xed\xa0\x80"',
-        b"{'a':1}",
-        b"[1,]",
-        b"[01]",
-        b"[1.]",
-        b"[+1]",
-        b"{} {}",
-        b"[" * 200_000,
-        b"[" + b"9" * 5000 + b"]",
-    ],
-    ids=lambda raw: repr(raw[:16]),
-)
-def test_what_is_no_json_is_refused(raw: bytes):
+def test_a_decimal_of_many_digits_is_written_whole():
+    many = Decimal("4.999999999999999999999")
+    assert parse_json(dump_json({"power": many})) == {"power": many}
+
+
+@pytest.mark.parametrize("raw", [rb'"\ud800"', rb'{"a": "\udc00x"}'])
+def test_half_a_character_is_bad_json(raw: bytes):
     with pytest.raises(BadJson):
         parse_json(raw)
 
 
-@given(
-    st.binary(max_size=60) | st.text('[]{}":,0123456789.eE+-truefalsn', max_size=40).map(str.encode)
-)
-@settings(max_examples=60, deadline=None)
-def test_any_bytes_are_json_or_refused(raw: bytes):
-    with suppress(BadJson):
-        parse_json(raw)
-
-
-def test_a_number_is_parsed_with_every_digit():
-    number = "0.1234567890123456789012345678901234567890"
-    assert parse_json(f"[{number}]".encode()) == [Decimal(number)]
-    assert isinstance(parse_json(b"1.0"), Decimal)
-    assert isinstance(parse_json(b"1"), int)
-
-
-def test_json_is_written_compact_and_in_utf_8():
-    assert (
-        dump_json({"a": ["é", 1, None, True], "b": ()}) == '{"a":["é",1,null,true],"b":[]}'.encode()
-    )
-
-
-@pytest.mark.parametrize(
-    ("number", "written"),
-    [
-        ("0.1", b"0.1"),
-        ("0.10", b"0.1"),
-        ("5.000", b"5"),
-        ("-0.0691", b"-0.0691"),
-        ("1E+3", b"1000"),
-        ("183.123456789012", b"183.123456789012"),
-        ("1000000000.001", b"1000000000.001"),
-        ("0", b"0"),
-    ],
-)
-def test_a_decimal_is_written_with_its_own_digits(number: str, written: bytes):
-    assert dump_json(Decimal(number)) == written
-
-
-@given(st.decimals(-(10**9), 10**9, places=6))
-@settings(max_examples=60, deadline=None)
-def test_a_decimal_that_is_written_is_read_back(number: Decimal):
-    assert parse_json(dump_json({"n": [number]})) == {"n": [number]}
-
-
-@pytest.mark.parametrize("number", ["0.1234567890123456789", "123456789012345678901.5", "1E-400"])
-def test_a_decimal_with_more_digits_than_a_double_keeps_is_refused(number: str):
-    with pytest.raises(ValueError, match="has more digits than a JSON number keeps"):
-        dump_json({"price": Decimal(number)})
+def test_a_whole_pair_of_halves_is_a_character():
+    assert parse_json(rb'"\ud83d\ude00"') == "\N{GRINNING FACE}"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity"])

@@ -6,6 +6,7 @@ import json
 import socket
 import socketserver
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 import httpx
@@ -17,6 +18,7 @@ from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.market import play
 from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.mocks.utility import Utility
+from gridwitness.signing import sign
 from gridwitness.trace import Trace
 from gridwitness.wire import BODY_LIMIT_BYTES, Wire
 from tests.conftest import SEED, SPEAKS, small_cast, small_market, small_scene
@@ -51,31 +53,44 @@ def test_a_body_over_the_limit_is_refused_and_recorded_in_part(utility):
 
 def test_a_body_at_the_limit_is_read(utility):
     actor, recorder = utility
-    assert post(f"{actor.uri}/init", b"x" * BODY_LIMIT_BYTES).status_code == 400
+    assert post(f"{actor.uri}/init", b"x" * BODY_LIMIT_BYTES).status_code == 401
     assert len(recorder.messages()[0].raw) == BODY_LIMIT_BYTES
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"", "SCH_INVALID_JSON"),
-        (b"{", "SCH_INVALID_JSON"),
-        (b'{"context": NaN}', "SCH_INVALID_JSON"),
-        (b"\xff\xfe", "SCH_INVALID_JSON"),
-        (b"[" * 100_000, "SCH_INVALID_JSON"),
-        (b"[]", "CTX_MISSING_FIELD"),
-        (b"{}", "CTX_MISSING_FIELD"),
-        (b'{"context": []}', "CTX_MISSING_FIELD"),
-        (b'{"context": {"message_id": "m"}}', "AUT_SIGNATURE_MISSING"),
-    ],
-)
-def test_what_cannot_be_read_gets_a_nack_and_is_recorded(utility, body: bytes, code: str):
+UNREADABLE = [
+    (b"", "SCH_INVALID_JSON"),
+    (b"{", "SCH_INVALID_JSON"),
+    (b'{"context": NaN}', "SCH_INVALID_JSON"),
+    (b"\xff\xfe", "SCH_INVALID_JSON"),
+    (b"[" * 100_000, "SCH_INVALID_JSON"),
+    (b'{"a": "\\ud800"}', "SCH_INVALID_JSON"),
+    (b'{"a": 1e99999999999999999999}', "SCH_INVALID_JSON"),
+    (b"[]", "CTX_MISSING_FIELD"),
+    (b"{}", "CTX_MISSING_FIELD"),
+    (b'{"context": []}', "CTX_MISSING_FIELD"),
+    (b'{"context": {"message_id": "m"}}', "CTX_MISSING_FIELD"),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), UNREADABLE)
+def test_what_cannot_be_read_gets_a_nack_and_is_recorded(sandbox, utility, body: bytes, code: str):
     actor, recorder = utility
-    ack = read_ack(post(f"{actor.uri}/init", body).json())
+    now = int(time.time())
+    signed = sign(sandbox.signer("utility"), body, created_s=now, expires_s=now + 60)
+    ack = read_ack(post(f"{actor.uri}/init", body, authorization=signed).json())
     assert (ack.status, ack.error_code) == ("NACK", code)
     [message] = recorder.messages()
     assert message.raw == body
     assert read_ack(message.answer.body) == ack
+
+
+@pytest.mark.parametrize("body", [body for body, _ in UNREADABLE])
+def test_what_nobody_signed_is_refused_before_it_is_read(utility, body: bytes):
+    actor, recorder = utility
+    answer = post(f"{actor.uri}/init", body)
+    assert answer.status_code == 401
+    assert read_ack(answer.json()).error_code == "AUT_SIGNATURE_MISSING"
+    assert recorder.messages()[0].raw == body
 
 
 def test_an_unknown_path_gets_404_and_is_recorded_as_a_stray(utility):

@@ -125,7 +125,7 @@ def _answered(trace: Trace) -> set[Row]:
 def _excused(trace: Trace, callback: Message) -> bool:
     """Tell whether an error is a right answer.
 
-    It is when what was asked lacks something or exceeds the approval, or when the
+    It is when what was asked lacks something, comes too early or exceeds the approval, or when the
     sender itself was told an error, or a spoilt message came from the participant.
     """
     if callback.reading.error is None:
@@ -148,8 +148,13 @@ def _about(trace: Trace, message: Message) -> str | None:
 
 
 def _asks_too_little(trace: Trace, request: Message) -> bool:
+    """Tell whether a request lacks something, or comes before what it needs."""
     step = _named(trace, request)
-    return step is None or bool(_missing_content(step, request)) or bool(request.reading.problems)
+    if step is None or _missing_content(step, request) or request.reading.problems:
+        return True
+    first = _came(trace)
+    needed = _prerequisites(step, _about(trace, request), first)
+    return any(first.get(row, request.number) >= request.number for row in needed)
 
 
 def _exceeds_approval(trace: Trace, request: Message) -> bool:
