@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK, read_ack
 from gridwitness.dialects import DIALECTS
 from gridwitness.rules import outcome, rule
-from gridwitness.story import PARTICIPANT, accepted, participant_of, story
+from gridwitness.story import PARTICIPANT, UTILITY, accepted, participant_of, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from decimal import Decimal
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Step, Trace
@@ -29,7 +30,7 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
     "offer curve": lambda said: said.contract and said.contract.curve,
-    "requested power": lambda said: said.contract and said.contract.requested_kw is not None,
+    "requested power": lambda said: said.contract and _is_power(said.contract.requested_kw),
     "approval": lambda said: said.contract and said.contract.approval,
     "charges": lambda said: said.contract and said.contract.charges,
     "cleared power": lambda said: said.contract and said.contract.clearing,
@@ -38,6 +39,23 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "settlement": lambda said: said.contract and said.contract.settlement,
 }
 """What a row of the table may demand a message to carry."""
+
+
+def _is_power(requested_kw: Decimal | None) -> bool:
+    return requested_kw is not None and requested_kw >= 0
+
+
+def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
+    """Tell whether the utility is asked about a meter that no participant has offered."""
+    contract = message.reading.contract
+    if trace.role(message.receiver) != UTILITY or contract is None:
+        return False
+    meters = {
+        offer.reading.contract.meter_id
+        for offer in trace.of("init")
+        if trace.role(offer.sender) == PARTICIPANT and offer.reading.contract
+    }
+    return contract.meter_id not in meters
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
@@ -113,12 +131,12 @@ def _fulfilled(trace: Trace) -> dict[Row, int]:
 
 
 def _answered(trace: Trace) -> set[Row]:
-    """Find the rows that came in whatever way: refused, spoilt, or as an error with a reason."""
+    """Find the rows that came in whatever way: refused, spoilt, undeliverable, or as an error."""
     return {
         (step.name, _about(trace, message))
         for message in trace.beckn
         if (step := _step(trace, message)) is not None
-        and (not message.is_callback or _excused(trace, message))
+        and (not message.is_callback or message.failure or _excused(trace, message))
     }
 
 
@@ -151,6 +169,8 @@ def _asks_too_little(trace: Trace, request: Message) -> bool:
     """Tell whether a request lacks something, or comes before what it needs."""
     step = _named(trace, request)
     if step is None or _missing_content(step, request) or request.reading.problems:
+        return True
+    if _about_a_meter_of_nobody(trace, request):
         return True
     first = _came(trace)
     needed = _prerequisites(step, _about(trace, request), first)
@@ -203,12 +223,15 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if message.receiver is None or message.deliberate is not None:
             continue
+        known = _named(trace, message) is not None or message.action in UNSOLICITED
+        contract = message.reading.contract
+        meter = f" about meter {contract.meter_id}" if contract else ""
         yield outcome(
-            _named(trace, message) is not None or message.action in UNSOLICITED,
+            known and not _about_a_meter_of_nobody(trace, message),
             by=message.sender,
             message=message,
-            observed=f"{message.action} from {message.sender} to {message.receiver}",
-            expected="a message of the flow's sequence",
+            observed=f"{message.action} from {message.sender} to {message.receiver}{meter}",
+            expected="a message of the flow's sequence, about a participant of it",
         )
 
 
