@@ -37,7 +37,7 @@ SEQUENCE = (
     Step("9", UTILITY, AGENT, ("on_confirm",), ("lock",), ("8",)),
     Step("10", AGENT, PARTICIPANT, ("on_confirm",), ("cleared power",), ("7", "9")),
     Step("11", PARTICIPANT, AGENT, ("status",), (), ("10",)),
-    Step("12", AGENT, UTILITY, ("status",), (), ("10",)),
+    Step("12", AGENT, UTILITY, ("status",), (), ("9", "10")),
     Step("13", UTILITY, AGENT, ("on_status",), ("meter reading",), ("12",)),
     Step("14", AGENT, PARTICIPANT, ("on_status", "on_update"), ("settlement",), ("13",)),
 )

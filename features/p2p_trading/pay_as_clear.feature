@@ -20,7 +20,7 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
       | 9   | utility            | clearing agent     | on_confirm             | lock                        | 8      |
       | 10  | clearing agent     | market participant | on_confirm             | cleared power               | 7, 9   |
       | 11  | market participant | clearing agent     | status                 |                             | 10     |
-      | 12  | clearing agent     | utility            | status                 |                             | 10     |
+      | 12  | clearing agent     | utility            | status                 |                             | 9, 10  |
       | 13  | utility            | clearing agent     | on_status              | meter reading               | 12     |
       | 14  | clearing agent     | market participant | on_status or on_update | meter reading, settlement   | 13     |
     And a delivery interval of 60 minutes
