@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 USER_ERROR, HARNESS_ERROR = 2, 3
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
-SILENCE_PATIENCE = 0.1
+SILENCE_PATIENCE = 0.2
 """The patience with defects that are known by a silence; with all others nobody waits."""
 
 INTERRUPTED_WAIT_S = 10

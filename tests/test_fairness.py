@@ -200,6 +200,16 @@ def test_another_offer_in_the_catalogue_is_no_fault(sandbox):
     assert_passes(judged(sandbox, broken=(AGENT, Conduct(views=views))))
 
 
+def test_an_agent_may_be_called_back_at_another_address_of_its_own(sandbox):
+    def views(action, reading):
+        if action not in ("init", "confirm", "status"):
+            return reading
+        elsewhere = (reading.envelope.bap_uri or "").replace("127.0.0.1", "localhost")
+        return replace(reading, envelope=replace(reading.envelope, bap_uri=elsewhere))
+
+    assert_passes(judged(sandbox, broken=(AGENT, Conduct(views=views))))
+
+
 def test_numbers_of_many_digits_are_read_and_repeated(sandbox):
     def bodies(action, body):
         if action == "confirm":

@@ -417,3 +417,11 @@ def test_one_unit_more_is_always_caught(
     flows[place] = flows[place]._replace(amount=flows[place].amount + unit)
     found = {one.code for one in discrepancies(flows, *market, PARTIES)}
     assert "K4_AMOUNT" in found
+
+
+def test_an_amount_that_is_no_number_is_refused():
+    flows = [Flow("s", "agent", "FEE", Decimal("NaN"))]
+    trades = [Trade("s", Decimal(5), Decimal(5)), Trade("b", Decimal(-5), Decimal(-5))]
+    parties = Parties("agent", "grid")
+    with pytest.raises(ValueError, match="NaN is no amount"):
+        list(discrepancies(flows, Terms("INR"), Fraction(1), Decimal(1), trades, parties))

@@ -6,11 +6,13 @@ import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.rules import outcome, rule
+from gridwitness.story import PARTICIPANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,8 +189,10 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             value, right = getattr(envelope, field), book.get(actor or "")
             if value is None or right is None or _echoes(trace, message, field):
                 continue
+            # Who is known as a BPP may be called back elsewhere: adapters have a receiver a side.
+            elsewhere = field == "bap_uri" and trace.role(actor) != PARTICIPANT
             yield outcome(
-                value.rstrip("/") == right.rstrip("/"),
+                _is_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
                 by=message.sender,
                 message=message,
                 observed=value,
@@ -213,6 +217,14 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
             expected=f"a value of the right type, here and in {len(problems) - 1} further places",
             pointer=first.pointer if first else "",
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _echoes(trace: Trace, message: Message, field: str) -> bool:
