@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import jsonschema
 
+from gridwitness.address import is_http_address
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.plan import Casting, Participant
@@ -176,12 +177,7 @@ def _check_editions(path: Path, chosen: tuple[str, ...]) -> None:
 
 
 def _check_endpoint(path: Path, endpoint: str) -> None:
-    try:
-        parts = urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not is_http_address(endpoint):
         raise _mistake(
             path,
             "participant.endpoint",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK, read_ack
+from gridwitness.acks import ACK
 
 if TYPE_CHECKING:
     from gridwitness.trace import Message, Trace
@@ -63,7 +63,7 @@ class Chapter:
 
 def accepted(message: Message) -> bool:
     """Tell whether a message was acknowledged and was not spoilt on purpose."""
-    ack = read_ack(message.answer.body) if message.answer else None
+    ack = message.ack
     return message.deliberate is None and ack is not None and ack.status == ACK
 
 

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from gridwitness.dialects import recognise
+from gridwitness.acks import read_ack
+from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, parse_json
 from gridwitness.errors import UserError
 from gridwitness.signing import SignatureCheck
@@ -25,6 +26,8 @@ from gridwitness.views import Envelope, Problem, Reading
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from gridwitness.acks import Ack
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -107,6 +110,15 @@ class Message:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
         return dialect.read(self.body)
+
+    @cached_property
+    def ack(self) -> Ack | None:
+        """The acknowledgement in its answer; None when there is none to be read."""
+        return read_ack(self.answer.body) if self.answer else None
+
+    def context_pointer(self, field: str) -> str:
+        """Give the JSON Pointer of an envelope's field, as the message's dialect spells it."""
+        return f"/context/{DIALECTS[self.dialect or 'order'].context_key(field)}"
 
     @property
     def is_callback(self) -> bool:

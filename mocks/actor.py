@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness import signing
-from gridwitness.acks import ACK, Refusal, read_ack, write_ack
+from gridwitness.acks import ACK, Refusal, write_ack
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import dump_json
 from gridwitness.dialects.blocks import duration_s
@@ -264,8 +264,7 @@ class Actor:
         )
         try:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
-            ack = read_ack(sent.answer.body) if sent.answer else None
-            if ack is None or ack.status != ACK:
+            if sent.ack is None or sent.ack.status != ACK:
                 return None
             async with asyncio.timeout(wait_s):
                 while True:

@@ -17,7 +17,7 @@ import pytest
 from gridwitness.mocks.market import Cast, play
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.sandbox import Sandbox
-from gridwitness.mocks.utility import Meter
+from gridwitness.mocks.utility import Meter, Utility
 from gridwitness.reference_impl.curves import Point
 from gridwitness.trace import Scene, Trace
 from gridwitness.views import OfferCurve
@@ -96,6 +96,17 @@ def played(*arguments: str) -> Iterator[dict[str, str]]:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(SEED, speaks=SPEAKS) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def played_utility(sandbox: Sandbox) -> Iterator[Utility]:
+    """A utility that listens and is found in the registry."""
+    cast = small_cast()
+    signer = sandbox.signer("utility")
+    actor = Utility(sandbox.setting, "utility", signer, cast.meters, cast.charges)
+    actor.join()
+    yield actor
+    sandbox.wire.call(actor.leave)
 
 
 def curve(*points: tuple[str, str]) -> OfferCurve:

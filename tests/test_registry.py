@@ -8,23 +8,16 @@ import httpx
 import pytest
 
 from gridwitness.mocks.sandbox import Sandbox
-from gridwitness.mocks.utility import Utility
 from gridwitness.registry import Directory, look_up
 from gridwitness.signing import public_text
-from tests.conftest import SEED, SPEAKS, small_cast
+from tests.conftest import SEED, SPEAKS
 
 ID = "utility.gridwitness.example"
 
 
 @pytest.fixture
-def utility(sandbox):
-    cast = small_cast()
-    actor = Utility(
-        sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges
-    )
-    actor.join()
-    yield actor
-    sandbox.wire.call(actor.leave)
+def utility(played_utility):
+    return played_utility
 
 
 def test_a_subscription_is_looked_up_by_post(sandbox, utility):

@@ -25,16 +25,9 @@ from tests.conftest import SEED, SPEAKS, small_cast, small_market, small_scene
 
 
 @pytest.fixture
-def utility(sandbox):
+def utility(sandbox, played_utility):
     """A utility that listens, and a fresh recording of what reaches it."""
-    cast = small_cast()
-    actor = Utility(
-        sandbox.setting, "utility", sandbox.signer("utility"), cast.meters, cast.charges
-    )
-    actor.join()
-    recorder = sandbox.wire.record()
-    yield actor, recorder
-    sandbox.wire.call(actor.leave)
+    return played_utility, sandbox.wire.record()
 
 
 def post(url: str, body: bytes, **headers: str) -> httpx.Response:

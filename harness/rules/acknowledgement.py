@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK, read_ack
+from gridwitness.acks import ACK
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
 
@@ -24,7 +24,7 @@ def every_message_is_acknowledged(trace: Trace) -> Iterator[Outcome]:
             continue
         answer = message.answer
         yield outcome(
-            answer is not None and read_ack(answer.body) is not None,
+            message.ack is not None,
             by=message.receiver,
             message=message,
             observed=message.failure or _seen(answer),
@@ -47,7 +47,7 @@ def acknowledgement_has_the_form_of_the_edition(trace: Trace) -> Iterator[Outcom
     edition = editions()[trace.scene.edition]
     right = edition.ack_form_for(trace.scene.strictness)
     for message in trace.beckn:
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         if ack is not None and message.dialect == trace.scene.dialect:
             yield outcome(
                 ack.form == right and not ack.lacks,
@@ -63,7 +63,7 @@ def acknowledgement_has_the_form_of_the_edition(trace: Trace) -> Iterator[Outcom
 def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
     """An ACK comes with HTTP 200, a NACK with a 4xx or 5xx status."""
     for message in trace.beckn:
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         if ack is not None and message.answer is not None:
             status = message.answer.status
             good = status == HTTPStatus.OK
@@ -84,7 +84,7 @@ def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
 def refusal_says_why(trace: Trace) -> Iterator[Outcome]:
     """A NACK carries an error with a code."""
     for message in trace.beckn:
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         if ack is not None and ack.status != ACK:
             yield outcome(
                 bool(ack.error_code),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK, read_ack
-from gridwitness.dialects import DIALECTS
+from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
 
 if TYPE_CHECKING:
@@ -20,12 +19,7 @@ def _requests(trace: Trace) -> Iterator[Message]:
 
 
 def _status(message: Message) -> str | None:
-    ack = read_ack(message.answer.body) if message.answer else None
-    return ack.status if ack else None
-
-
-def _pointer(message: Message, field: str) -> str:
-    return f"/context/{DIALECTS[message.dialect or 'order'].context_key(field)}"
+    return message.ack.status if message.ack else None
 
 
 def _expects_callback(message: Message) -> bool:
@@ -47,7 +41,7 @@ def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
             message=callbacks[0],
             observed=f"{callbacks[0].action} carried {answered!r}",
             expected=f"{asked!r}, as in {request.action}",
-            pointer=_pointer(callbacks[0], "message_id"),
+            pointer=callbacks[0].context_pointer("message_id"),
         )
 
 
@@ -69,7 +63,7 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
             message=message,
             observed=f"transaction {transaction_id!r}",
             expected=f"a transaction that {message.receiver} opened",
-            pointer=_pointer(message, "transaction_id"),
+            pointer=message.context_pointer("transaction_id"),
         )
 
 
@@ -88,7 +82,7 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
             message=request,
             observed=f"{request.action} carries {message_id!r} again",
             expected="an id of its own",
-            pointer=_pointer(request, "message_id"),
+            pointer=request.context_pointer("message_id"),
         )
         seen.add(key)
 

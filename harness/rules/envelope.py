@@ -6,8 +6,8 @@ import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
+from gridwitness.address import is_http_address
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message, Trace
 
 D12 = "Beckn v2 docs, 12, section 3 (mandatory context fields)"
-
-
-def _key(message: Message, field: str) -> str:
-    """Spell the pointer of a context field as the message's dialect does."""
-    return f"/context/{DIALECTS[message.dialect or 'order'].context_key(field)}"
 
 
 @rule("ENV-001", "MUST", source="Beckn v2.0.0, api, request bodies: context and message")
@@ -146,7 +141,7 @@ def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
                     message=message,
                     observed=value,
                     expected="a UUID",
-                    pointer=_key(message, field),
+                    pointer=message.context_pointer(field),
                 )
 
 
@@ -192,12 +187,12 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             # Who is known as a BPP may be called back elsewhere: adapters have a receiver a side.
             elsewhere = field == "bap_uri" and trace.role(actor) != PARTICIPANT
             yield outcome(
-                _is_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
+                is_http_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
                 by=message.sender,
                 message=message,
                 observed=value,
                 expected=f"{right}, the {field.replace('_', ' ')} of {actor}",
-                pointer=_key(message, field),
+                pointer=message.context_pointer(field),
             )
 
 
@@ -217,14 +212,6 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
             expected=f"a value of the right type, here and in {len(problems) - 1} further places",
             pointer=first.pointer if first else "",
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _echoes(trace: Trace, message: Message, field: str) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK, read_ack
+from gridwitness.acks import ACK
 from gridwitness.reference_impl.clearing import Bid, Quantum
 from gridwitness.reference_impl.curves import OfferError
 from gridwitness.reference_impl.equilibrium import violations
@@ -71,7 +71,7 @@ def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
         problems = list(_problems(contract.curve))
         if not problems:
             continue
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         callbacks = trace.callbacks_of(message)
         refused = ack is not None and (
             ack.status != ACK or any(callback.reading.error for callback in callbacks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK, read_ack
+from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
 from gridwitness.rules import outcome, rule
 from gridwitness.story import PARTICIPANT, UTILITY, accepted, participant_of, story
@@ -289,7 +289,7 @@ def what_is_right_is_accepted(trace: Trace) -> Iterator[Outcome]:
     """A message that is right, and in its place in the flow, is acknowledged with an ACK."""
     for message in trace.beckn:
         step, check = _step(trace, message), message.signature
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         if step is None or ack is None or message.deliberate is not None:
             continue
         if message.dialect != trace.scene.dialect:

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gridwitness import signing
-from gridwitness.acks import read_ack
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
 
@@ -103,7 +102,7 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
                 observed=f"a signature over {check.lines} lines",
                 expected=f"a signature over {edition.callback_lines} lines",
             )
-        ack = read_ack(message.answer.body) if message.answer else None
+        ack = message.ack
         if edition.ack_form == "signed-header" and ack is not None:
             answered = message.answer_signature
             yield outcome(
