@@ -6,20 +6,38 @@ Belongs here: finding a result. What makes a result correct stands apart, in
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from gridwitness.reference_impl.curves import OfferError, OfferProblem, Powers
+from gridwitness.reference_impl.curves import (
+    Curve,
+    OfferError,
+    OfferProblem,
+    Point,
+    Powers,
+    Prices,
+    aggregate,
+    apportion,
+    disaggregate,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gridwitness.reference_impl.curves import Curve
+ROOT = "root"
+NO_PRICE = Prices(None, None)
+Status = Literal[
+    "CLEARED",
+    "CLEARED_ZERO",
+    "CURTAILED_AT_FLOOR",
+    "CURTAILED_AT_CAP",
+    "NOT_CLEARABLE_SURPLUS",
+    "NOT_CLEARABLE_DEFICIT",
+]
 
 
 @dataclass(frozen=True)
@@ -27,40 +45,37 @@ class Bid:
     """What one participant brings to the market.
 
     limit_kw: approved maximum trade in either direction, in kW; None is no limit.
+    node: where in the grid it stands, the root unless said otherwise.
 
-    Raises OfferError (E_NEGATIVE_LIMIT) for a limit below zero.
+    Raises OfferError for a limit below zero (E_NEGATIVE_LIMIT).
     """
 
     participant: str
     curve: Curve
     limit_kw: Decimal | None = None
+    node: str = ROOT
 
     def __post_init__(self) -> None:
         if self.limit_kw is not None and self.limit_kw < 0:
             message = f"{self.participant} is approved for {self.limit_kw} kW"
-            raise OfferError(OfferProblem("E_NEGATIVE_LIMIT", None, message))
+            raise OfferError(OfferProblem("E_NEGATIVE_LIMIT", None, message), self.participant)
+
+    @cached_property
+    def limited(self) -> Curve:
+        """The curve within the approved limit; at the limit, where it lies wholly beyond."""
+        if self.limit_kw is None:
+            return self.curve
+        limit_kw = Fraction(self.limit_kw)
+        clipped = self.curve.clipped(-limit_kw, limit_kw)
+        if clipped is not None:
+            return clipped
+        nearest_kw = limit_kw if self.curve.min_export_kw > 0 else -limit_kw
+        point = Point(self.curve.points[0].price_per_kwh, nearest_kw)
+        return Curve(self.curve.currency, nearest_kw, nearest_kw, (point,))
 
     def powers_at(self, price_per_kwh: Fraction) -> Powers:
         """Give the powers offered at a price within the approved limit, in kW."""
-        low, high = self.curve.powers_at(price_per_kwh)
-        return Powers(self._within_limit(low), self._within_limit(high))
-
-    def bends(self) -> Iterator[Fraction]:
-        """Yield every price at which the limited curve may change its slope."""
-        points = [(Fraction(price), Fraction(power)) for price, power in self.curve.points]
-        yield from (price for price, _ in points)
-        if self.limit_kw is None:
-            return
-        for (left, low), (right, high) in pairwise(points):
-            for limit in (-Fraction(self.limit_kw), Fraction(self.limit_kw)):
-                if low < limit < high:
-                    yield left + (limit - low) * (right - left) / (high - low)
-
-    def _within_limit(self, power: Fraction) -> Fraction:
-        if self.limit_kw is None:
-            return power
-        limit = Fraction(self.limit_kw)
-        return max(-limit, min(limit, power))
+        return self.limited.powers_at(price_per_kwh)
 
 
 @dataclass(frozen=True)
@@ -70,149 +85,138 @@ class Quantum:
     price_per_kwh: Decimal = Decimal("0.0001")
     power_kw: Decimal = Decimal("0.001")
 
+    def to_tick(self, price_per_kwh: Fraction) -> Decimal:
+        """Round a price to the nearest tick, ties to even."""
+        return Decimal(round(price_per_kwh / Fraction(self.price_per_kwh))) * self.price_per_kwh
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The lowest and the highest price that a market allows; None is none.
+
+    Raises OfferError for a floor above the cap (E_FLOOR_ABOVE_CAP).
+    """
+
+    floor_per_kwh: Decimal | None = None
+    cap_per_kwh: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if self.allowed(NO_PRICE) is None:
+            message = f"the floor {self.floor_per_kwh} is above the cap {self.cap_per_kwh}"
+            raise OfferError(OfferProblem("E_FLOOR_ABOVE_CAP", None, message))
+
+    def allowed(self, prices: Prices) -> Prices | None:
+        """Keep the allowed part of an interval of prices; None where there is none."""
+        lows = [Fraction(end) for end in (prices.low, self.floor_per_kwh) if end is not None]
+        highs = [Fraction(end) for end in (prices.high, self.cap_per_kwh) if end is not None]
+        low, high = max(lows, default=None), min(highs, default=None)
+        return None if low is not None and high is not None and low > high else Prices(low, high)
+
 
 @dataclass(frozen=True)
 class Clearing:
     """One interval cleared.
 
-    status: CLEARED, or NOT_CLEARABLE when no price balances the market.
-    price_interval: lowest and highest balancing price, exact; None is unbounded.
-    price_per_kwh: the midpoint (the finite end when one side is unbounded),
-        rounded to the tick; None when unbounded on both sides or not clearable.
+    status: CLEARED, or CLEARED_ZERO where nobody trades; CURTAILED_AT_FLOOR or _AT_CAP
+        where the price stops at a bound and the long side is rationed; NOT_CLEARABLE_SURPLUS or
+        _DEFICIT where even the least that is produced, or drawn, finds no taker.
+    price_interval: lowest and highest balancing price within the bounds, exact.
+    price_per_kwh: their midpoint (the finite end where one is open), rounded to the
+        tick; None when both are open or the market cannot be cleared.
     power_kw: signed power a participant; sums to zero exactly.
     """
 
-    status: Literal["CLEARED", "NOT_CLEARABLE"]
-    price_interval: tuple[Fraction | None, Fraction | None]
+    status: Status
+    price_interval: Prices
     price_per_kwh: Decimal | None
     power_kw: Mapping[str, Decimal]
 
+    @property
+    def cleared(self) -> bool:
+        """Whether the market balances at a price, without curtailment."""
+        return self.status in ("CLEARED", "CLEARED_ZERO")
 
-_NOT_CLEARABLE = Clearing("NOT_CLEARABLE", (None, None), None, {})
 
-
-def clear(bids: Sequence[Bid], quantum: Quantum | None = None) -> Clearing:
+def clear(
+    bids: Sequence[Bid], quantum: Quantum | None = None, bounds: Bounds | None = None
+) -> Clearing:
     """Clear one interval at one price, pro rata where several powers are offered at it.
 
-    Every balancing price lies in one closed interval; the powers traded do not
-    depend on which of them is taken.
-
-    A market that cannot balance has the status NOT_CLEARABLE; one without
-    participants is cleared, at no price.
+    Every balancing price lies in one closed interval; the powers traded do not depend on
+    which of them is taken. A market without participants clears at no price.
 
     Raises OfferError for a participant who bids twice (E_DUPLICATE_ID), for bids in
-    different currencies (E_MIXED_CURRENCY), and for a curve that lies wholly beyond
-    its limit (E_LIMIT_INFEASIBLE).
+    different currencies (E_MIXED_CURRENCY), for a curve that lies wholly beyond its
+    limit (E_LIMIT_INFEASIBLE), and for a point below the floor (E_PRICE_BELOW_FLOOR).
 
     Source: reference_impl/README.md, Clearing; midpoint and pro rata are
-    its canonical choices (levels 1 and 2).
+    its canonical choices.
     """
-    quantum = quantum or Quantum()
+    quantum, bounds = quantum or Quantum(), bounds or Bounds()
+    refuse_unclearable(bids, bounds)
     if not bids:
-        return Clearing("CLEARED", (None, None), None, {})
-    _refuse_mixed(bids)
-    interval = balancing_prices(bids)
-    if interval is None:
-        return _NOT_CLEARABLE
-    ends = [end for end in interval if end is not None]
-    middle = sum(ends, Fraction()) / len(ends) if ends else Fraction()
-    price = _to_tick(middle, quantum.price_per_kwh) if ends else None
-    return Clearing(
-        "CLEARED", interval, price, apportion(_pro_rata(bids, middle), quantum.power_kw)
-    )
+        return Clearing("CLEARED_ZERO", NO_PRICE, None, {})
+    curves = {bid.participant: bid.limited for bid in bids}
+    market = aggregate(list(curves.values()))
+    balancing = market.prices_at(Fraction())
+    prices = bounds.allowed(balancing) if balancing is not None else None
+    if prices is not None:
+        price = prices.middle
+        exact = disaggregate(curves, price or Fraction(), Fraction())
+        power = apportion(exact, quantum.power_kw)
+        status: Status = "CLEARED" if any(power.values()) else "CLEARED_ZERO"
+        return Clearing(status, prices, None if price is None else quantum.to_tick(price), power)
+    return _curtailed(curves, bounds, quantum, surplus=is_surplus(market, bounds))
 
 
-def balancing_prices(
-    bids: Sequence[Bid],
-) -> tuple[Fraction | None, Fraction | None] | None:
-    """Give the lowest and the highest price at which the powers can sum to zero.
-
-    None for an end is unbounded; None instead of a pair: there is no such price. The
-    bends of the curves are searched by halving, and the crossing is solved exactly on
-    the straight piece between two of them.
-    """
-    prices = sorted({price for bid in bids for price in bid.bends()})
-    below, above = _net(bids, prices[0] - 1), _net(bids, prices[-1] + 1)
-    if below.low_kw > 0 or above.high_kw < 0:
-        return None
-    low = _lowest_price(bids, prices) if below.high_kw < 0 else None
-    high = _highest_price(bids, prices) if above.low_kw > 0 else None
-    return low, high
+def is_surplus(market: Curve, bounds: Bounds) -> bool:
+    """Tell, of a market without an allowed balancing price, whether too much is offered."""
+    floor = bounds.floor_per_kwh
+    lowest = market.powers_at(Fraction(floor)).low_kw if floor is not None else market.min_export_kw
+    return lowest > 0
 
 
-def apportion(exact_kw: Mapping[str, Fraction], step_kw: Decimal) -> dict[str, Decimal]:
-    """Round powers that sum to zero to whole steps that sum to zero.
-
-    Each is rounded down, and the steps then missing go to the largest
-    remainders, ties by name: nobody is off by a whole step.
-    """
-    step = Fraction(step_kw)
-    steps = {name: power // step for name, power in exact_kw.items()}
-    missing = -sum(steps.values())
-    by_remainder = sorted(exact_kw, key=lambda name: (steps[name] - exact_kw[name] / step, name))
-    for name in by_remainder[:missing]:
-        steps[name] += 1
-    return {name: count * step_kw for name, count in steps.items()}
-
-
-def _refuse_mixed(bids: Sequence[Bid]) -> None:
+def refuse_unclearable(bids: Sequence[Bid], bounds: Bounds) -> None:
+    """Raise OfferError for bids that have no meaning together: see `clear`."""
     for name, bids_made in Counter(bid.participant for bid in bids).items():
         if bids_made > 1:
-            raise OfferError(OfferProblem("E_DUPLICATE_ID", None, f"{name} bids twice"))
+            raise OfferError(OfferProblem("E_DUPLICATE_ID", None, f"{name} bids twice"), name)
     currencies = sorted({bid.curve.currency for bid in bids})
     if len(currencies) > 1:
         message = f"the bids are in {' and '.join(currencies)}"
         raise OfferError(OfferProblem("E_MIXED_CURRENCY", None, message))
+    floor = bounds.floor_per_kwh
     for bid in bids:
-        least_kw = max(bid.curve.min_export_kw, -bid.curve.max_export_kw, Decimal(0))
+        least_kw = max(bid.curve.min_export_kw, -bid.curve.max_export_kw)
         if bid.limit_kw is not None and least_kw > bid.limit_kw:
             message = (
                 f"{bid.participant} trades {least_kw} kW at least, approved are {bid.limit_kw}"
             )
-            raise OfferError(OfferProblem("E_LIMIT_INFEASIBLE", None, message))
+            problem = OfferProblem("E_LIMIT_INFEASIBLE", None, message)
+            raise OfferError(problem, bid.participant)
+        lowest = bid.curve.points[0].price_per_kwh
+        if floor is not None and lowest < floor:
+            message = f"{bid.participant} names the price {lowest}, the floor is {floor}"
+            raise OfferError(OfferProblem("E_PRICE_BELOW_FLOOR", 0, message), bid.participant)
 
 
-def _net(bids: Sequence[Bid], price: Fraction) -> Powers:
-    offered = [bid.powers_at(price) for bid in bids]
-    return Powers(
-        sum((powers.low_kw for powers in offered), Fraction()),
-        sum((powers.high_kw for powers in offered), Fraction()),
-    )
+def _curtailed(
+    curves: Mapping[str, Curve], bounds: Bounds, quantum: Quantum, *, surplus: bool
+) -> Clearing:
+    """Stop at the bound and ration the long side, everyone by the same ratio.
 
-
-def _lowest_price(bids: Sequence[Bid], prices: Sequence[Fraction]) -> Fraction:
-    """Find the lowest price at which the net can be zero; below the first it is negative."""
-    index = bisect_left(prices, 0, key=lambda price: _net(bids, price).high_kw)
-    net = _net(bids, prices[index])
-    if net.low_kw < 0:
-        return prices[index]
-    return _crossing(bids, prices[index - 1], prices[index])
-
-
-def _highest_price(bids: Sequence[Bid], prices: Sequence[Fraction]) -> Fraction:
-    """Find the highest price at which the net can be zero; above the last it is positive."""
-    index = bisect_right(prices, 0, key=lambda price: _net(bids, price).low_kw) - 1
-    net = _net(bids, prices[index])
-    if net.high_kw > 0:
-        return prices[index]
-    return _crossing(bids, prices[index], prices[index + 1])
-
-
-def _crossing(bids: Sequence[Bid], left: Fraction, right: Fraction) -> Fraction:
-    """Solve for zero between two neighbouring breakpoints, where the net is a straight line."""
-    first, last = _net(bids, left).high_kw, _net(bids, right).low_kw
-    return left - first * (right - left) / (last - first)
-
-
-def _pro_rata(bids: Sequence[Bid], price: Fraction) -> dict[str, Fraction]:
-    """Share what is offered at the price: everyone the same part of their own interval."""
-    offered = {bid.participant: bid.powers_at(price) for bid in bids}
-    low = sum((powers.low_kw for powers in offered.values()), Fraction())
-    high = sum((powers.high_kw for powers in offered.values()), Fraction())
-    part = -low / (high - low) if high > low else Fraction()
-    return {name: a + part * (b - a) for name, (a, b) in offered.items()}
-
-
-def _to_tick(price: Fraction, tick: Decimal) -> Decimal:
-    ticks = price / Fraction(tick)
-    return Decimal(round(ticks)) * tick
+    Without a bound there is nowhere to stop: the market is not clearable.
+    """
+    bound = bounds.floor_per_kwh if surplus else bounds.cap_per_kwh
+    if bound is None:
+        status = "NOT_CLEARABLE_SURPLUS" if surplus else "NOT_CLEARABLE_DEFICIT"
+        return Clearing(status, NO_PRICE, None, {})
+    offered = {name: curve.powers_at(Fraction(bound)) for name, curve in curves.items()}
+    # At the floor all sell as little and buy as much as they offer there; at the cap, the reverse.
+    ends = {name: low if surplus else high for name, (low, high) in offered.items()}
+    long = [name for name, end in ends.items() if (end > 0 if surplus else end < 0)]
+    ratio = 1 - sum(ends.values(), Fraction()) / sum((ends[name] for name in long), Fraction())
+    ends.update({name: ends[name] * ratio for name in long})
+    status = "CURTAILED_AT_FLOOR" if surplus else "CURTAILED_AT_CAP"
+    prices = Prices(Fraction(bound), Fraction(bound))
+    return Clearing(status, prices, bound, apportion(ends, quantum.power_kw))

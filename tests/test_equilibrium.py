@@ -10,20 +10,35 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gridwitness.reference_impl.clearing import Bid, Quantum, clear
-from gridwitness.reference_impl.equilibrium import violations
+from gridwitness.reference_impl.clearing import Bid, Bounds, Quantum, clear
+from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
+from gridwitness.reference_impl.grid import Grid, Node
 from tests.test_clearing import EV, SOLAR, bid, books, least, most, offered_at
+from tests.test_grid import bid as bid_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gridwitness.reference_impl.equilibrium import Violation
 
 CAR_AND_ROOF = [bid("ev", *EV, limit="30"), bid("solar", *SOLAR, limit="5")]
 HALF_TICK, HALF_STEP = Fraction("0.00005"), Fraction("0.0005")
 
 
+def judged(
+    bids: list[Bid],
+    price: Decimal | None,
+    powers: Mapping[str, Decimal],
+    quantum: Quantum | None = None,
+) -> list[Violation]:
+    """Judge a plain result: one price, nobody curtailed, no grid."""
+    tolerance = Tolerance.of(quantum or Quantum())
+    return list(violations(Market(bids), Claim("CLEARED", price, powers), tolerance))
+
+
 def found(bids: list[Bid], price: str | None, **powers: str) -> list[Violation]:
     claimed = {name: Decimal(power) for name, power in powers.items()}
-    return list(violations(bids, None if price is None else Decimal(price), claimed))
+    return judged(bids, None if price is None else Decimal(price), claimed)
 
 
 def codes(bids: list[Bid], price: str | None, **powers: str) -> list[tuple[str, str | None]]:
@@ -212,7 +227,7 @@ def test_a_coarser_quantum_allows_more():
     bids = [bid("s", ("1", "5")), bid("b", ("5", "-10"), ("5", "0"))]
     claimed = {"s": Decimal("5.4"), "b": Decimal("-5.4")}
     coarse = Quantum(Decimal("0.01"), Decimal(1))
-    assert list(violations(bids, Decimal("5.004"), claimed, coarse)) == []
+    assert judged(bids, Decimal("5.004"), claimed, coarse) == []
 
 
 def test_the_size_is_what_lies_beyond_the_box():
@@ -235,9 +250,7 @@ def test_a_power_beyond_its_tolerance_is_always_caught(bids: list[Bid], data: st
     # Five decimals, rounded away from the curve.
     units = power // Fraction("0.00001") + (power > high)
     claimed = result.power_kw | {moved.participant: Decimal(int(units)) / 100_000}
-    caught = {
-        (one.code, one.participant) for one in violations(bids, result.price_per_kwh, claimed)
-    }
+    caught = {(one.code, one.participant) for one in judged(bids, result.price_per_kwh, claimed)}
     assert ("V_OFF_CURVE", moved.participant) in caught
 
 
@@ -252,4 +265,200 @@ def test_at_a_price_that_cannot_balance_every_result_is_caught(
     powers = st.decimals(-5, 5, places=3)
     claimed = {one.participant: data.draw(powers) for one in bids[1:]}
     claimed[bids[0].participant] = -sum(claimed.values(), Decimal())
-    assert list(violations(bids, Decimal(cents) / 1000, claimed))
+    assert judged(bids, Decimal(cents) / 1000, claimed)
+
+
+FLOOR = Bounds(floor_per_kwh=Decimal(0))
+MUST_RUN = [bid("g1", ("0", "6")), bid("g2", ("0", "4")), bid("b", ("0", "-6"), ("0.1", "0"))]
+RATIONED = {"g1": "3.6", "g2": "2.4", "b": "-6"}
+
+
+def caught(
+    bids: list[Bid],
+    claim: Claim,
+    bounds: Bounds | None = None,
+    grid: Grid | None = None,
+) -> list[tuple[str, str | None]]:
+    market = Market(bids, bounds or Bounds(), grid or Grid())
+    found = violations(market, claim, Tolerance.of(Quantum(Decimal("2e-9"), Decimal("1e-6"))))
+    return [(one.code, one.participant) for one in found]
+
+
+def claim(status: str, price: str | None, powers: dict[str, str], **more: object) -> Claim:
+    read = {name: Decimal(power) for name, power in powers.items()}
+    price_read = None if price is None else Decimal(price)
+    for name, value in more.items():
+        if isinstance(value, dict):
+            more[name] = {key: Decimal(number) for key, number in value.items()}
+    return Claim(status, price_read, read, **more)  # type: ignore[arg-type]
+
+
+def test_a_declared_curtailment_of_the_long_side_is_right():
+    assert caught(MUST_RUN, claim("CURTAILED_AT_FLOOR", "0", RATIONED), FLOOR) == []
+
+
+def test_any_rationing_of_the_long_side_is_right():
+    uneven = {"g1": "6", "g2": "0", "b": "-6"}
+    assert caught(MUST_RUN, claim("CURTAILED_AT_FLOOR", "0", uneven), FLOOR) == []
+
+
+def test_an_undeclared_curtailment_is_off_the_curves():
+    assert caught(MUST_RUN, claim("CLEARED", "0", RATIONED), FLOOR) == [
+        ("V_OUTSIDE_MIN_MAX_EXPORT", "g1"),
+        ("V_OFF_CURVE", "g1"),
+        ("V_OUTSIDE_MIN_MAX_EXPORT", "g2"),
+        ("V_OFF_CURVE", "g2"),
+    ]
+
+
+def test_a_curtailment_that_rations_the_short_side_is_caught():
+    less = {"g1": "3", "g2": "2", "b": "-5"}
+    assert caught(MUST_RUN, claim("CURTAILED_AT_FLOOR", "0", less), FLOOR) == [("V_OFF_CURVE", "b")]
+
+
+def test_a_curtailment_beside_the_bound_is_caught():
+    codes_found = caught(MUST_RUN, claim("CURTAILED_AT_FLOOR", "0.05", RATIONED), FLOOR)
+    assert ("V_CURTAILED_OFF_BOUND", None) in codes_found
+    assert ("V_CURTAILED_OFF_BOUND", None) in caught(
+        MUST_RUN, claim("CURTAILED_AT_FLOOR", None, RATIONED), FLOOR
+    )
+
+
+def test_a_curtailment_where_there_is_no_bound_is_caught():
+    assert caught(MUST_RUN, claim("CURTAILED_AT_FLOOR", "0", RATIONED)) == [
+        ("V_CURTAILED_OFF_BOUND", None)
+    ]
+    assert caught(MUST_RUN, claim("CURTAILED_AT_CAP", "0", RATIONED), FLOOR)[0] == (
+        "V_CURTAILED_OFF_BOUND",
+        None,
+    )
+
+
+@pytest.mark.parametrize(("side", "missing"), [("FLOOR", "SURPLUS"), ("CAP", "DEFICIT")])
+def test_a_curtailment_without_a_reason_is_caught(side: str, missing: str):
+    at_ten_cents = Decimal("0.10")
+    bounds = Bounds(at_ten_cents, None) if side == "FLOOR" else Bounds(None, at_ten_cents)
+    bids = [bid("ev", *EV), bid("solar", ("0.10", "0"), ("0.10", "5"))]
+    right = claim(f"CURTAILED_AT_{side}", "0.10", {"ev": "-5", "solar": "5"})
+    assert caught(bids, right, bounds) == [(f"V_CURTAILED_WITHOUT_{missing}", None)]
+
+
+def test_a_shortage_at_the_cap_rations_those_who_draw():
+    bids = [bid("l1", ("0", "-6")), bid("s", ("1", "0"), ("4", "5"))]
+    right = claim("CURTAILED_AT_CAP", "9", {"l1": "-5", "s": "5"})
+    assert caught(bids, right, Bounds(cap_per_kwh=Decimal(9))) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "price", "expected"),
+    [
+        (Bounds(Decimal(4), Decimal(6)), "6", []),
+        (Bounds(Decimal(4), Decimal(6)), "7", [("V_PRICE_OUT_OF_BOUNDS", None)]),
+        (Bounds(Decimal(4), None), "4", []),
+        (Bounds(Decimal(4), None), "3.9", [("V_PRICE_OUT_OF_BOUNDS", None)]),
+    ],
+)
+def test_a_price_beyond_the_bounds_is_caught(
+    bounds: Bounds, price: str, expected: list[tuple[str, str | None]]
+):
+    bids = [bid("s", ("3", "0"), ("3", "10")), bid("b", ("8", "-10"), ("8", "0"))]
+    assert caught(bids, claim("CLEARED", price, {"s": "10", "b": "-10"}), bounds) == expected
+
+
+@pytest.mark.parametrize("status", ["NOT_CLEARABLE", "NOT_CLEARABLE_SURPLUS"])
+def test_a_market_that_can_clear_has_to(status: str):
+    assert caught(CAR_AND_ROOF, Claim(status)) == [("V_SHOULD_HAVE_CLEARED", None)]
+    assert caught([bid("wind", ("0", "3"))], Claim(status)) == []
+
+
+STREET = [
+    bid_at("roof", ("1", "0"), ("3", "20"), node="B"),
+    bid("load", ("5", "-15"), ("9", "0")),
+]
+NARROW = Grid({"B": Node(max_forward_kw=Decimal(100), max_reverse_kw=Decimal(8))})
+THROUGH = {"roof": "8", "load": "-8"}
+PRICE, ADDER = "6.8666666667", "-5.0666666667"
+
+
+def test_a_congested_street_with_its_adder_is_right():
+    right = claim("CLEARED", PRICE, THROUGH, adders={"B": ADDER}, node_prices={"B": "1.8"})
+    assert caught(STREET, right, grid=NARROW) == []
+
+
+def test_a_congestion_ignored_is_caught():
+    ignored = claim("CLEARED", "5", {"roof": "15", "load": "-15"})
+    assert caught(STREET, ignored, grid=NARROW) == [
+        ("V_REVERSE_FLOW_EXCEEDED", None),
+        ("V_OFF_CURVE", "roof"),
+    ]
+
+
+def test_a_forward_flow_beyond_its_limit_is_caught():
+    bids = [bid("s", ("5", "0"), ("5", "9")), bid_at("b", ("5", "-9"), ("5", "0"), node="B")]
+    grid = Grid({"B": Node(max_forward_kw=Decimal(5))})
+    assert caught(bids, claim("CLEARED", "5", {"s": "7", "b": "-7"}), grid=grid) == [
+        ("V_FORWARD_FLOW_EXCEEDED", None)
+    ]
+
+
+@pytest.mark.parametrize("adder", ["0.5", "-0.5"])
+def test_an_adder_that_no_limit_explains_is_caught(adder: str):
+    bids = [bid("s", ("1", "0"), ("1", "9")), bid_at("b", ("5", "-9"), ("5", "0"), node="B")]
+    grid = Grid({"B": Node(max_forward_kw=Decimal(50), max_reverse_kw=Decimal(50))})
+    found = caught(
+        bids, claim("CLEARED", "3", {"s": "9", "b": "-9"}, adders={"B": adder}), grid=grid
+    )
+    assert found == [("V_ADDER_WITHOUT_CONGESTION", None)]
+
+
+def test_an_adder_of_the_wrong_sign_is_caught_where_the_other_limit_binds():
+    wrong = claim("CLEARED", "1.3", THROUGH, adders={"B": "0.5"})
+    assert ("V_ADDER_WITHOUT_CONGESTION", None) in caught(STREET, wrong, grid=NARROW)
+
+
+def test_an_adder_of_a_node_without_limits_is_caught():
+    grid = Grid({"B": Node()})
+    free = claim("CLEARED", "2.4", {"roof": "14", "load": "-14"}, adders={"B": "0"})
+    assert ("V_ADDER_WITHOUT_CONGESTION", None) not in caught(STREET, free, grid=grid)
+    priced = claim("CLEARED", "2.4", {"roof": "14", "load": "-14"}, adders={"B": "0.1"})
+    assert ("V_ADDER_WITHOUT_CONGESTION", None) in caught(STREET, priced, grid=grid)
+
+
+def test_a_published_node_price_is_the_sum_of_its_parts():
+    wrong = claim("CLEARED", PRICE, THROUGH, adders={"B": ADDER}, node_prices={"B": "1.9"})
+    assert caught(STREET, wrong, grid=NARROW) == [("V_NODE_PRICE_INCONSISTENT", None)]
+
+
+def test_an_adder_that_was_published_may_be_repeated_and_no_other():
+    bids = [bid("s", ("1", "0"), ("3", "20")), bid_at("b", ("5", "-12"), ("9", "0"), node="Z")]
+    grid = Grid(adders_per_kwh={"Z": Decimal("1.5")})
+    powers = {"s": "12", "b": "-12"}
+    repeated = claim("CLEARED", "2.2", powers, adders={"Z": "1.5"}, node_prices={"Z": "3.7"})
+    assert caught(bids, repeated, grid=grid) == []
+    other = claim("CLEARED", "2.2", powers, adders={"Z": "1"})
+    assert caught(bids, other, grid=grid) == [("V_NODE_PRICE_INCONSISTENT", None)]
+
+
+def test_whoever_is_declared_commanded_may_leave_the_curve():
+    held = {"ev": "-4", "solar": "4"}
+    assert caught(CAR_AND_ROOF, claim("CLEARED", "0.104", held)) == [("V_OFF_CURVE", "solar")]
+    declared = claim("CLEARED", "0.104", held, off_curve=frozenset({"solar"}))
+    assert caught(CAR_AND_ROOF, declared) == []
+
+
+def test_whoever_is_commanded_keeps_within_the_own_bounds():
+    declared = claim("CLEARED", "0.10", {"ev": "-5", "solar": "6"}, off_curve=frozenset({"solar"}))
+    assert caught(CAR_AND_ROOF, declared) == [
+        ("V_NOT_BALANCED", None),
+        ("V_OUTSIDE_MIN_MAX_EXPORT", "solar"),
+        ("V_EXCEEDS_APPROVED_LIMIT", "solar"),
+    ]
+
+
+def test_a_deep_price_may_be_off_by_half_a_tick_for_each_of_its_parts():
+    grid = Grid({"B": Node(max_reverse_kw=Decimal(8))})
+    coarse = Tolerance.of(Quantum(Decimal("0.01"), Decimal("0.001")))
+    for adder, expected in (("-5.07", set()), ("-5.09", {"V_OFF_CURVE"})):
+        told = claim("CLEARED", "6.87", THROUGH, adders={"B": adder})
+        found = {one.code for one in violations(Market(STREET, grid=grid), told, coarse)}
+        assert found == expected

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK
 from gridwitness.reference_impl.clearing import Bid, Quantum
 from gridwitness.reference_impl.curves import OfferError
-from gridwitness.reference_impl.equilibrium import violations
+from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 
@@ -303,8 +303,12 @@ def _judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     }
     powers = {name: result.cleared_power_kw for name, result in results.items()}
     quantum = Quantum(Decimal(trace.scene.price_tick), Decimal(trace.scene.power_step))
+    tolerance, market = Tolerance.of(quantum), Market(bids)
     prices = {name: result.clearing_price_per_kwh for name, result in results.items()}
-    found = {p: list(violations(bids, p, powers, quantum)) for p in set(prices.values())}
+    found = {
+        price: list(violations(market, Claim("CLEARED", price, powers), tolerance))
+        for price in set(prices.values())
+    }
     broken: dict[str, Violation] = {}
     for name, price in prices.items():
         for violation in found[price]:
