@@ -187,7 +187,7 @@ class ClearingAgent(Actor):
         except OfferError as problem:
             await self._tell_all(committed, "BIZ_GENERIC_ERROR", str(problem))
             return
-        if result.status != "CLEARED":
+        if not result.cleared:
             await self._tell_all(committed, "BIZ_GENERIC_ERROR", "no price balances the market")
             return
         for entry in committed:
@@ -291,11 +291,13 @@ class ClearingAgent(Actor):
             trades = [_trade(entry) for entry in traded]
             price = contract.clearing and contract.clearing.clearing_price_per_kwh
             flows = settlement.settle(
-                contract.charges.terms(),
-                contract.interval.duration_h,
-                price or Decimal(0),
-                trades,
-                settlement.Parties(self.id, contract.grid_operator_id or ""),
+                settlement.Inputs(
+                    contract.charges.terms(),
+                    contract.interval.duration_h,
+                    price or Decimal(0),
+                    trades,
+                    settlement.Parties(self.id, contract.grid_operator_id or ""),
+                )
             )
         return flows
 

@@ -1,7 +1,8 @@
 """Settlement: who pays whom, for what, to the last minor unit.
 
 Belongs here: the money of one cleared interval, and the conditions a claimed
-settlement must meet. Does not belong here: how flows are written in a message.
+settlement must meet. Does not belong here: how flows are written in a message; many
+intervals at once (settlement_many).
 
 Every amount is a Decimal in the currency's minor unit, never negative: a flow
 that would be negative runs the other way.
@@ -9,85 +10,101 @@ that would be negative runs the other way.
 
 from __future__ import annotations
 
-import decimal
+import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
+
+from gridwitness.reference_impl.rounding import (
+    EXACT,
+    ROUNDINGS,
+    beyond_unit,
+    exact_sum,
+    money,
+    rounded,
+    shared,
+    whole,
+)
+from gridwitness.reference_impl.terms import (
+    SHARED,
+    Discrepancy,
+    Due,
+    Flow,
+    Inputs,
+    Parties,
+    Tax,
+    Terms,
+    Trade,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-Kind = Literal["ENERGY", "FEE", "WHEELING", "WHEELING_REMIT", "DEVIATION_PENALTY"]
-ROUNDINGS = {"HALF_UP": decimal.ROUND_HALF_UP, "HALF_EVEN": decimal.ROUND_HALF_EVEN}
+__all__ = [
+    "ROUNDINGS",
+    "Discrepancy",
+    "Due",
+    "Flow",
+    "Inputs",
+    "Parties",
+    "Tax",
+    "Terms",
+    "Trade",
+    "audit_flows",
+    "audit_role_values",
+    "positions",
+    "settle",
+    "settle_fixed",
+    "settled_kwh",
+]
+
+WH_PER_KWH = 1000
+FINER = {
+    "DEVIATION_PENALTY": "K9_PENALTY",
+    "VIRTUAL_METER_DEVIATION": "K9_PENALTY",
+    "TAX": "K10_TAX",
+}
+"""The code that stands beside K4 where an amount of this kind is wrong."""
+
+Key = tuple[str, str, str]
+"""Payer, payee and kind."""
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What the parties agreed: every parameter of the settlement, none assumed.
+def settled_kwh(inputs: Inputs) -> dict[str, Fraction]:
+    """Give the energy for which each participant pays or is paid, signed.
 
-    Prices are per kWh. penalty_band is the share of the cleared energy within which
-    a deviation costs nothing. minor_unit counts the decimals of the currency.
+    It is the cleared energy, but for ACTUALS_CAPPED: there a seller's is what was delivered,
+    at most what was cleared, and the buyers share the sum of it in proportion to what they
+    cleared, in whole Wh (finer where cleared or delivered energy is), the odd ones by largest
+    remainder, ties by name. So as much is bought as is sold.
+
+    Raises ValueError for a seller whose delivery counts and was not metered.
     """
-
-    currency: str
-    fee_per_kwh: Decimal = Decimal(0)
-    wheeling_buyer_per_kwh: Decimal = Decimal(0)
-    wheeling_seller_per_kwh: Decimal = Decimal(0)
-    penalty_per_kwh: Decimal = Decimal(0)
-    penalty_band: Decimal = Decimal(0)
-    rounding: str = "HALF_UP"
-    minor_unit: int = 2
-
-
-class Trade(NamedTuple):
-    """What one participant cleared, in kW, and metered over the interval, in kWh, both signed."""
-
-    participant: str
-    cleared_kw: Decimal
-    metered_kwh: Decimal
-
-
-class Parties(NamedTuple):
-    """The two who are no participants: the conduit of the money, and the network."""
-
-    clearing_agent: str
-    grid_operator: str
+    settled = {one.participant: Fraction(one.cleared_kw) * inputs.hours for one in inputs.trades}
+    if inputs.terms.mode != "ACTUALS_CAPPED":
+        return settled
+    wanted = {name: -energy for name, energy in settled.items() if energy < 0}
+    for trade in inputs.trades:
+        if trade.cleared_kw > 0:
+            if trade.metered_kwh is None:
+                raise ValueError(f"{trade.participant} is paid for what it delivered: meter it")
+            delivered = max(Fraction(), Fraction(trade.metered_kwh))
+            settled[trade.participant] = min(delivered, settled[trade.participant])
+    sold = sum((energy for energy in settled.values() if energy > 0), Fraction())
+    parts = (energy.denominator for energy in (sold, *wanted.values()))
+    steps = math.lcm(WH_PER_KWH, *parts)  # in a kWh; none settles above what it cleared
+    part = sold * steps / (sum(wanted.values()) or 1)
+    shares = shared({name: energy * part for name, energy in wanted.items()}, int(sold * steps))
+    return settled | {name: -Fraction(share, steps) for name, share in shares.items()}
 
 
-class Flow(NamedTuple):
-    """One payment: amount in the currency's minor unit, never negative."""
+def settle(inputs: Inputs) -> list[Flow]:
+    """Settle one interval that was cleared at one price, or at a price for each node.
 
-    payer: str
-    payee: str
-    kind: str
-    amount: Decimal
-
-
-class Discrepancy(NamedTuple):
-    """A condition that does not hold: code, the payment concerned, what is and what is right."""
-
-    code: str
-    payer: str
-    payee: str
-    kind: str
-    observed: str
-    expected: str
-
-
-def settle(
-    terms: Terms,
-    hours: Fraction,
-    price_per_kwh: Decimal,
-    trades: Sequence[Trade],
-    parties: Parties,
-) -> list[Flow]:
-    """Settle one interval that was cleared at one price.
-
-    Energy is paid as cleared, so both legs balance; whoever delivers or takes
-    something else pays a penalty on the energy beyond the band. Fee and wheeling
-    are owed on the cleared energy; the wheeling is passed on whole.
+    Energy, fees and wheeling are owed on the settled energy, so both legs balance; the
+    wheeling is passed on whole, and what different node prices leave is the congestion rent.
 
     Amounts of a kind are rounded so that each side's total is the rounded exact
     total: everyone is rounded down, and the units then missing go to the largest
@@ -95,170 +112,302 @@ def settle(
 
     Source: reference_impl/README.md, Settlement and Rounding.
     """
-    money = _Money(terms)
-    agent, grid = parties
-    sellers = {t.participant: Fraction(t.cleared_kw) * hours for t in trades if t.cleared_kw > 0}
-    buyers = {t.participant: -Fraction(t.cleared_kw) * hours for t in trades if t.cleared_kw < 0}
-    flows: list[Flow] = []
+    flows = _flows(inputs, settled_kwh(inputs))
+    payers = {trade.participant for trade in inputs.trades}
+    return flows + _taxes(flows, inputs.terms, payers, inputs.parties.government)
 
-    def charge(energy_kwh: Mapping[str, Fraction], rate: Decimal, kind: Kind) -> None:
-        shares = money.share(energy_kwh, Fraction(rate)).items()
-        flows.extend(Flow(name, agent, kind, amount) for name, amount in shares)
 
-    for name, amount in money.share(sellers, abs(Fraction(price_per_kwh))).items():
-        flows.append(_directed(agent, name, "ENERGY", amount, reverse=price_per_kwh < 0))
-    for name, amount in money.share(buyers, abs(Fraction(price_per_kwh))).items():
-        flows.append(_directed(name, agent, "ENERGY", amount, reverse=price_per_kwh < 0))
-    charge(sellers, terms.fee_per_kwh, "FEE")
-    charge(buyers, terms.fee_per_kwh, "FEE")
-    charge(sellers, terms.wheeling_seller_per_kwh, "WHEELING")
-    charge(buyers, terms.wheeling_buyer_per_kwh, "WHEELING")
-    collected = [flow.amount for flow in flows if flow.kind == "WHEELING"]
-    flows.extend(Flow(agent, grid, "WHEELING_REMIT", amount) for amount in collected)
-    for trade in trades:
-        cleared_kwh = Fraction(trade.cleared_kw) * hours
-        beyond_kwh = abs(Fraction(trade.metered_kwh) - cleared_kwh)
-        beyond_kwh -= Fraction(terms.penalty_band) * abs(cleared_kwh)
-        penalty = money.round(max(Fraction(), beyond_kwh) * Fraction(terms.penalty_per_kwh))
-        flows.append(Flow(trade.participant, grid, "DEVIATION_PENALTY", penalty))
-    return [flow for flow in flows if flow.amount]
+def settle_fixed(terms: Terms, dues: Sequence[Due], government: str = "GOVERNMENT") -> list[Flow]:
+    """Settle what two parties owe each other outright: a fixed price times energy, a tariff.
+
+    No clearing agent stands between them; each amount is rounded once, and taxed as declared.
+    """
+    flows = [flow for due in dues if (flow := _paid(due, terms)).amount]
+    return flows + _taxes(flows, terms, {flow.payer for flow in flows}, government)
 
 
 def positions(flows: Iterable[Flow]) -> dict[str, Decimal]:
     """Sum what each party receives less what it pays; the values sum to zero exactly."""
-    total: defaultdict[str, Decimal] = defaultdict(Decimal)
+    left: defaultdict[str, Decimal] = defaultdict(Decimal)
     for flow in flows:
-        total[flow.payer] -= flow.amount
-        total[flow.payee] += flow.amount
-    return dict(total)
+        left[flow.payer] = EXACT.subtract(left[flow.payer], flow.amount)
+        left[flow.payee] = EXACT.add(left[flow.payee], flow.amount)
+    return dict(left)
 
 
-def discrepancies(  # noqa: PLR0913 (what is claimed, and what `settle` takes)
-    claimed: Sequence[Flow],
-    terms: Terms,
-    hours: Fraction,
-    price_per_kwh: Decimal,
-    trades: Sequence[Trade],
-    parties: Parties,
-) -> Iterator[Discrepancy]:
-    """Yield every condition that the claimed flows of a whole market violate.
+def audit_flows(claimed: Sequence[Flow], inputs: Inputs) -> list[Discrepancy]:
+    """Give every condition that the claimed flows of a whole market violate.
 
-    Known parties and whole minor units (K1), the clearing agent keeps its fees
-    only (K3), every amount follows from price, energy and terms (K4), in the
-    right direction (K5), energy paid is energy received (K6), wheeling collected
-    is wheeling passed on (K8). WHEELING_REMIT may be one flow or several.
+    Known parties and whole minor units (K1), the clearing agent keeps its fees only (K3),
+    every amount follows from price, energy and terms (K4), in the right direction (K5),
+    energy paid is energy received and the rent (K6), wheeling collected is wheeling passed
+    on (K8), one currency (K12). Beside a wrong amount stands what explains it: another
+    quantity (K7), a penalty (K9), a tax (K10), power taken for energy (K11), decimals of
+    another currency (K12). WHEELING_REMIT may be one flow or several.
 
-    Source: reference_impl/README.md, Settlement, K1 to K8.
+    Raises ValueError for an amount that is not finite.
+
+    Source: reference_impl/README.md, Settlement, K1 to K12.
     """
-    unit = Decimal(1).scaleb(-terms.minor_unit)
-    known = {trade.participant for trade in trades} | set(parties)
+    terms, parties = inputs.terms, inputs.parties
+    known = {trade.participant for trade in inputs.trades} | {*parties, terms.penalty_payee} - {""}
+    currency = terms.currency or next((one.currency for one in claimed if one.currency), "")
+    found: list[Discrepancy] = []
     for flow in claimed:
-        unknown = {flow.payer, flow.payee} - known
-        if not flow.amount.is_finite():
-            raise ValueError(f"{flow.amount} is no amount")
-        if unknown or flow.payer == flow.payee or flow.amount < 0 or flow.amount % unit:
-            yield Discrepancy(
-                "K1_FLOW",
-                flow.payer,
-                flow.payee,
-                flow.kind,
-                f"{flow.amount} from {flow.payer} to {flow.payee}",
-                f"two different parties of the market, an amount in whole {unit}",
-            )
-
-    said = _totals(claimed)
-    right = _totals(settle(terms, hours, price_per_kwh, trades, parties))
-    _excuse_ties(right, said, trades)
-    for payer, payee, kind in sorted(right.keys() | said.keys()):
-        observed, expected = said[payer, payee, kind], right[payer, payee, kind]
-        if observed == expected:
-            continue
-        reversed_flow = expected == 0 and right[payee, payer, kind] > 0
-        code = "K5_DIRECTION" if reversed_flow else "K4_AMOUNT"
-        yield Discrepancy(code, payer, payee, kind, f"{observed}", f"{expected}")
-    yield from _conduit(claimed, parties.clearing_agent)
+        found += _flow_problems(flow, known, currency, terms.minor_unit)
+    said = _totals(flow for flow in claimed if flow.currency in ("", currency))
+    right = _totals(_flows(inputs, settled_kwh(inputs)))
+    _excuse_ties(right, said, inputs)
+    untaxed = [Flow(*key, amount) for key, amount in right.items()]
+    payers = {trade.participant for trade in inputs.trades}
+    right.update(_totals(_taxes(untaxed, terms, payers, parties.government)))
+    wrong = {key for key in right.keys() | said.keys() if said[key] != right[key]}
+    mistakes = _mistakes(inputs) if wrong else []
+    for key in sorted(wrong):
+        payer, payee, kind = key
+        # a fee that runs the other way has a code of its own (K3)
+        turned = right[key] == 0 and right[payee, payer, kind] > 0 and kind != "FEE"
+        codes = ["K5_DIRECTION" if turned else "K4_AMOUNT"]
+        codes += [FINER[kind]] if kind in FINER else []
+        codes += sorted({code for code, other in mistakes if said[key] == other.get(key, 0) != 0})
+        found += [_off(code, key, said[key], right[key]) for code in codes]
+    return found + list(_conduit(claimed, inputs, right))
 
 
-def _excuse_ties(
-    right: dict[tuple[str, str, str], Decimal],
-    said: defaultdict[tuple[str, str, str], Decimal],
-    trades: Sequence[Trade],
-) -> None:
-    """Let participants who cleared alike share their amounts in any order.
+def audit_role_values(
+    values: Sequence[tuple[str, Decimal]], minor_unit: int = 2
+) -> list[Discrepancy]:
+    """Give the conditions that positions without their flows violate: net zero (K2), K1.
 
-    Which of them gets the odd minor unit is nobody's right: the tie-break is ours.
+    Source: reference_impl/README.md, Settlement, K2.
     """
-    alike: defaultdict[Decimal, list[str]] = defaultdict(list)
-    for trade in trades:
-        alike[trade.cleared_kw].append(trade.participant)
-    for payer, payee, kind in list(right):
-        for names in alike.values():
-            if kind == "DEVIATION_PENALTY" or not {payer, payee} & set(names):
-                continue
-            keys = [
-                (name if payer in names else payer, name if payee in names else payee, kind)
-                for name in names
-            ]
-            if sorted(said[key] for key in keys) == sorted(right.get(k, Decimal()) for k in keys):
-                right.update({key: said[key] for key in keys})
+    found = [
+        _off("K1_SUB_MINOR_UNIT", (role, role, "POSITION"), value, EXACT.subtract(value, rest))
+        for role, value in values
+        if (rest := beyond_unit(value, minor_unit))
+    ]
+    if net := exact_sum(value for _, value in values):
+        found.append(_off("K2_NOT_NET_ZERO", ("", "", "POSITION"), net, Decimal()))
+    return found
 
 
-def _conduit(claimed: Sequence[Flow], agent: str) -> Iterator[Discrepancy]:
-    """Check what passes through the clearing agent: energy, wheeling and nothing kept but fees."""
-    through: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for flow in claimed:
-        sign = (flow.payee == agent) - (flow.payer == agent)
-        through[flow.kind] += sign * flow.amount
-        if flow.kind == "FEE" and flow.payer == agent:
-            yield Discrepancy(
-                "K3_FEE_PAID_TO_PARTICIPANT", agent, flow.payee, "FEE", f"{flow.amount}", "0"
-            )
-    energy, wheeling = through["ENERGY"], through["WHEELING"] + through["WHEELING_REMIT"]
-    if energy:
-        yield Discrepancy("K6_ENERGY_LEG_UNBALANCED", agent, agent, "ENERGY", f"{energy}", "0")
-    if wheeling:
-        yield Discrepancy("K8_WHEELING_UNFUNDED", agent, agent, "WHEELING", f"{wheeling}", "0")
-    kept = sum(through.values(), Decimal())
-    fees = sum((f.amount for f in claimed if f.kind == "FEE" and f.payee == agent), Decimal())
-    if kept != fees:
-        yield Discrepancy("K3_MCA_CONDUIT", agent, agent, "FEE", f"{kept} kept", f"{fees}, its fee")
+def _flows(inputs: Inputs, settled: Mapping[str, Fraction]) -> list[Flow]:
+    """Give all flows but the taxes, for the energy that is taken as settled."""
+    terms, (agent, grid, platform, _), trades = inputs.terms, inputs.parties, inputs.trades
+    flows: list[Flow] = []
+
+    def charge(payee: str, kind: str, seller: Decimal, buyer: Decimal) -> Decimal:
+        rates = {name: seller if energy > 0 else buyer for name, energy in settled.items()}
+        owed = _by_side(settled, rates, terms)
+        flows.extend(_flow(name, payee, kind, amount) for name, amount in owed.items())
+        return exact_sum(owed.values())
+
+    prices = {
+        one.participant: inputs.price_per_kwh if one.price_per_kwh is None else one.price_per_kwh
+        for one in trades
+    }
+    rent = Decimal()
+    for name, amount in _by_side(settled, prices, terms).items():
+        sells = settled[name] > 0
+        pair = (agent, name) if sells else (name, agent)
+        flows.append(_flow(*pair, "ENERGY", amount))
+        rent = EXACT.subtract(rent, amount) if sells else EXACT.add(rent, amount)
+    charge(agent, "FEE", terms.fee_per_kwh, terms.fee_per_kwh)
+    charge(platform, "PLATFORM_FEE", terms.platform_fee_per_kwh, terms.platform_fee_per_kwh)
+    sides = (terms.wheeling_seller_per_kwh, terms.wheeling_buyer_per_kwh)
+    collected = charge(agent, "WHEELING", *sides)
+    flows.append(_flow(agent, grid, "WHEELING_REMIT", collected))
+    if any(trade.price_per_kwh is not None for trade in trades):
+        flows.append(_flow(agent, grid, "CONGESTION_RENT", rent))
+    flows.extend(_paid(due, terms) for due in _deviations(inputs))
+    return [flow for flow in flows if flow.amount and flow.payer != flow.payee]
 
 
-def _totals(flows: Iterable[Flow]) -> defaultdict[tuple[str, str, str], Decimal]:
-    totals: defaultdict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+def _deviations(inputs: Inputs) -> Iterator[Due]:
+    """Yield what is owed for metering something else than was cleared."""
+    terms, (agent, grid, *_) = inputs.terms, inputs.parties
+    metered = {t: Fraction(t.metered_kwh) for t in inputs.trades if t.metered_kwh is not None}
+    excess = {t: energy - Fraction(t.cleared_kw) * inputs.hours for t, energy in metered.items()}
+    if terms.mode == "TWO_SETTLEMENT":
+        for trade, long_kwh in excess.items():
+            if long_kwh < 0:
+                amount = -long_kwh * Fraction(terms.short_price_per_kwh)
+                yield Due(trade.participant, grid, "IMBALANCE_SHORT", amount)
+            else:
+                amount = long_kwh * Fraction(terms.long_price_per_kwh)
+                yield Due(grid, trade.participant, "IMBALANCE_LONG", amount)
+    for trade, long_kwh in excess.items():
+        deviation_kwh = abs(long_kwh)
+        if terms.mode == "ACTUALS_CAPPED":
+            deviation_kwh = max(-long_kwh, 0) if trade.cleared_kw > 0 else 0
+        band_kwh = Fraction(terms.penalty_band) * abs(Fraction(trade.cleared_kw) * inputs.hours)
+        amount = max(deviation_kwh - band_kwh, Fraction()) * Fraction(terms.penalty_per_kwh)
+        payee = terms.penalty_payee or grid
+        yield Due(trade.participant, payee, "DEVIATION_PENALTY", amount)
+    if terms.mode == "VIRTUAL_METER":
+        net_kwh = abs(sum(metered.values(), Fraction()))
+        amount = net_kwh * Fraction(terms.virtual_meter_per_kwh)
+        yield Due(agent, terms.penalty_payee or grid, "VIRTUAL_METER_DEVIATION", amount)
+
+
+def _taxes(
+    flows: Iterable[Flow], terms: Terms, payers: Collection[str], government: str
+) -> list[Flow]:
+    """Give the tax on what the payers pay, one flow for each of them."""
+    tax = terms.tax
+    if tax is None:
+        return []
+    bases: defaultdict[str, list[Fraction]] = defaultdict(list)
     for flow in flows:
-        totals[flow.payer, flow.payee, flow.kind] += flow.amount
+        if flow.kind in tax.base and flow.payer in payers:
+            bases[flow.payer].append(Fraction(flow.amount))
+    owed: list[Flow] = []
+    for payer, lines in bases.items():
+        taxed = lines if tax.per == "line" else [sum(lines, Fraction())]
+        dues = (Due(payer, government, "TAX", line * Fraction(tax.rate)) for line in taxed)
+        amount = exact_sum(_paid(due, terms).amount for due in dues)
+        owed.append(Flow(payer, government, "TAX", amount))
+    return [flow for flow in owed if flow.amount]
+
+
+def _by_side(
+    settled: Mapping[str, Fraction], rates: Mapping[str, Decimal], terms: Terms
+) -> dict[str, Decimal]:
+    """Round the amounts of a kind so that those of a side sum to the rounded exact total.
+
+    A side is who sells, or who buys, at rates of one sign. Amounts have the sign of the rate.
+    """
+    unit_rates = {rate: abs(Fraction(rate)) * 10**terms.minor_unit for rate in rates.values()}
+    sides: defaultdict[tuple[bool, bool], dict[str, Fraction]] = defaultdict(dict)
+    for name, energy in settled.items():
+        rate = rates[name]
+        if rate:
+            sides[energy > 0, rate < 0][name] = abs(energy) * unit_rates[rate]
+    shares: dict[str, Decimal] = {}
+    for (_, negative), exact in sides.items():
+        due = whole(sum(exact.values(), Fraction()), terms.rounding)
+        for name, share in shared(exact, due).items():
+            shares[name] = money(-share if negative else share, terms.minor_unit)
+    return {name: shares[name] for name in settled if name in shares}
+
+
+def _paid(due: Due, terms: Terms) -> Flow:
+    return _flow(*due[:3], rounded(due.amount, terms.rounding, terms.minor_unit))
+
+
+def _flow(payer: str, payee: str, kind: str, amount: Decimal) -> Flow:
+    if amount < 0:
+        return Flow(payee, payer, kind, amount.copy_negate())
+    return Flow(payer, payee, kind, amount)
+
+
+def _totals(flows: Iterable[Flow]) -> defaultdict[Key, Decimal]:
+    totals: defaultdict[Key, Decimal] = defaultdict(Decimal)
+    for flow in flows:
+        totals[flow[:3]] = EXACT.add(totals[flow[:3]], flow.amount)
     return totals
 
 
-def _directed(payer: str, payee: str, kind: Kind, amount: Decimal, *, reverse: bool) -> Flow:
-    return Flow(payee, payer, kind, amount) if reverse else Flow(payer, payee, kind, amount)
+def _off(code: str, key: Key, observed: Decimal, expected: Decimal) -> Discrepancy:
+    size = EXACT.subtract(observed, expected).copy_abs()
+    return Discrepancy(code, *key, f"{observed:f}", f"{expected:f}", size)
 
 
-class _Money:
-    """Rounding of amounts to the minor unit by the declared rule."""
+def _flow_problems(
+    flow: Flow, known: Collection[str], currency: str, minor_unit: int
+) -> Iterator[Discrepancy]:
+    """Yield what is wrong with a claimed payment in itself."""
+    key, amount = flow[:3], flow.amount
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no amount")
+    rest, unit = beyond_unit(amount, minor_unit), money(1, minor_unit)
+    strange = {flow.payer, flow.payee}.difference(known) or flow.payer == flow.payee
+    if strange or amount < 0 or rest:
+        observed = f"{amount:f} from {flow.payer} to {flow.payee}"
+        expected = f"two different parties of the market, an amount in whole {unit}"
+        yield Discrepancy("K1_FLOW", *key, observed, expected, (rest or amount).copy_abs())
+    if rest:
+        yield _off("K1_SUB_MINOR_UNIT", key, amount, EXACT.subtract(amount, rest))
+    if flow.currency not in ("", currency):
+        observed, expected = f"{amount:f} {flow.currency}", f"an amount in {currency}"
+        yield Discrepancy("K12_CURRENCY", *key, observed, expected, amount.copy_abs())
 
-    def __init__(self, terms: Terms) -> None:
-        self._unit = Decimal(1).scaleb(-terms.minor_unit)
-        self._rounding = ROUNDINGS[terms.rounding]
 
-    def round(self, exact: Fraction) -> Decimal:
-        scaled = exact / Fraction(self._unit)
-        whole = scaled.numerator // scaled.denominator
-        rest = scaled - whole
-        half = Fraction(1, 2)
-        up = rest > half or (
-            rest == half and (self._rounding == decimal.ROUND_HALF_UP or whole % 2 == 1)
+def _excuse_ties(
+    right: defaultdict[Key, Decimal], said: defaultdict[Key, Decimal], inputs: Inputs
+) -> None:
+    """Let participants who traded alike share their amounts in any order.
+
+    Which of them gets the odd minor unit is nobody's right: the tie-break is ours.
+    """
+    settled = settled_kwh(inputs)
+    alike: dict[str, object] = {
+        one.participant: (
+            one.cleared_kw,
+            inputs.price_per_kwh if one.price_per_kwh is None else one.price_per_kwh,
+            # buyers who cleared alike may settle an odd Wh apart: it is nobody's right either
+            settled[one.participant] if one.cleared_kw > 0 else None,
         )
-        return (whole + up) * self._unit
+        for one in inputs.trades
+    }
+    pools: defaultdict[object, list[Key]] = defaultdict(list)
+    for key in right.keys() | said.keys():
+        payer, payee, kind = key
+        if kind in SHARED:
+            pools[alike.get(payer, payer), alike.get(payee, payee), kind].append(key)
+    for keys in pools.values():
+        if sorted(said[key] for key in keys) == sorted(right[key] for key in keys):
+            right.update({key: said[key] for key in keys})
 
-    def share(self, energy_kwh: Mapping[str, Fraction], rate: Fraction) -> dict[str, Decimal]:
-        """Round one side's amounts so that they sum to the rounded exact total."""
-        exact = {name: energy * rate for name, energy in energy_kwh.items()}
-        unit = Fraction(self._unit)
-        units = {name: amount // unit for name, amount in exact.items()}
-        total = self.round(sum(exact.values(), Fraction())) / self._unit
-        by_remainder = sorted(exact, key=lambda name: (units[name] - exact[name] / unit, name))
-        for name in by_remainder[: int(total) - sum(units.values())]:
-            units[name] += 1
-        return {name: count * self._unit for name, count in units.items()}
+
+def _mistakes(inputs: Inputs) -> list[tuple[str, Mapping[Key, Decimal]]]:
+    """Give the ledgers that known mistakes lead to, each with the code of its mistake."""
+    trades, settled = inputs.trades, settled_kwh(inputs)
+    powers = {trade.participant: Fraction(trade.cleared_kw) for trade in trades}
+    cleared = {name: power * inputs.hours for name, power in powers.items()}
+    metered = {t.participant: Fraction(t.metered_kwh) for t in trades if t.metered_kwh is not None}
+    made = [("K7_QUANTITY", inputs, energy) for energy in (cleared, cleared | metered)]
+    if inputs.hours != 1:
+        made.append(("K11_POWER_AS_ENERGY", inputs, powers))
+    for decimals in {0, 2, 3} - {inputs.terms.minor_unit}:
+        terms = replace(inputs.terms, minor_unit=decimals)
+        made.append(("K12_MINOR_UNIT", inputs._replace(terms=terms), settled))
+    return [(code, _totals(_flows(*mistaken))) for code, *mistaken in made]
+
+
+def _conduit(
+    claimed: Sequence[Flow], inputs: Inputs, right: Mapping[Key, Decimal]
+) -> Iterator[Discrepancy]:
+    """Check what passes through the clearing agent: it keeps its fees and pays its deviation.
+
+    What a clearing that does not quite balance leaves with it is not held against it.
+    """
+    agent, terms = inputs.parties.clearing_agent, inputs.terms
+    nothing, through = money(0, terms.minor_unit), _through(claimed, agent)
+    passed = _through((Flow(*key, amount) for key, amount in right.items()), agent)
+    energy, left = (EXACT.add(one["ENERGY"], one["CONGESTION_RENT"]) for one in (through, passed))
+    wheeling = EXACT.add(through["WHEELING"], through["WHEELING_REMIT"])
+    earned = [flow.amount for flow in claimed if flow[1:3] == (agent, "FEE")]
+    if terms.mode == "VIRTUAL_METER":
+        earned.append(min(Decimal(), through["VIRTUAL_METER_DEVIATION"]))
+    if terms.penalty_payee == agent:
+        earned.append(through["DEVIATION_PENALTY"])
+    for flow in claimed:
+        if flow.kind == "FEE" and flow.payer == agent:
+            yield _off("K3_FEE_PAID_TO_PARTICIPANT", flow[:3], flow.amount, nothing)
+    for code, kind, observed, expected in (
+        ("K6_ENERGY_LEG_UNBALANCED", "ENERGY", energy, nothing),
+        ("K8_WHEELING_UNFUNDED", "WHEELING", wheeling, nothing),
+        ("K3_MCA_CONDUIT", "FEE", exact_sum(through.values()), exact_sum([nothing, *earned])),
+    ):
+        if EXACT.subtract(observed, expected) not in (0, 0 if kind == "WHEELING" else left):
+            yield _off(code, (agent, agent, kind), observed, expected)
+
+
+def _through(flows: Iterable[Flow], agent: str) -> defaultdict[str, Decimal]:
+    """Sum what an agent receives less what it pays, by kind."""
+    through: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for flow in flows:
+        sign = (flow.payee == agent) - (flow.payer == agent)
+        through[flow.kind] = EXACT.fma(flow.amount, sign, through[flow.kind])
+    return through

@@ -18,7 +18,14 @@ from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter, Utility
-from gridwitness.reference_impl.settlement import Parties, Terms, Trade, discrepancies, settle
+from gridwitness.reference_impl.settlement import (
+    Inputs,
+    Parties,
+    Terms,
+    Trade,
+    audit_flows,
+    settle,
+)
 from gridwitness.signing import sign
 from gridwitness.trace import Step
 from gridwitness.views import ClearingResult, Offer
@@ -172,15 +179,15 @@ def test_another_split_at_the_price_of_a_step_is_right(sandbox, agent_is):
 def test_who_gets_the_odd_paisa_among_equals_is_nobodys_right():
     trades = [Trade("b", Decimal(-10), Decimal(-10))]
     trades += [Trade(name, Decimal(5), Decimal(5)) for name in ("s0", "s1")]
-    inputs = (Terms("INR"), Fraction(1), Decimal("1.001"), trades, Parties("a", "g"))
-    flows = settle(*inputs)
+    inputs = Inputs(Terms("INR"), Fraction(1), Decimal("1.001"), trades, Parties("a", "g"))
+    flows = settle(inputs)
     assert {f.payee: str(f.amount) for f in flows if f.payer == "a"} == {"s0": "5.01", "s1": "5.00"}
     other = {"s0": Decimal("5.00"), "s1": Decimal("5.01")}
     swapped = [flow._replace(amount=other.get(flow.payee, flow.amount)) for flow in flows]
-    assert list(discrepancies(swapped, *inputs)) == []
+    assert audit_flows(swapped, inputs) == []
     skewed = {"s0": Decimal("5.02"), "s1": Decimal("4.99")}
     unfair = [flow._replace(amount=skewed.get(flow.payee, flow.amount)) for flow in flows]
-    assert {item.code for item in discrepancies(unfair, *inputs)} == {"K4_AMOUNT"}
+    assert {item.code for item in audit_flows(unfair, inputs)} == {"K4_AMOUNT"}
 
 
 def test_another_offer_in_the_catalogue_is_no_fault(sandbox):

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl import settlement
-from gridwitness.reference_impl.settlement import Flow, Parties, Trade
+from gridwitness.reference_impl.settlement import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 
@@ -227,16 +227,14 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         if said.contract.settlement
         for flow in _flows(said.contract.settlement)
     ]
-    found = list(
-        settlement.discrepancies(
-            claimed,
-            agreed[0].terms(),
-            interval.duration_h,
-            clearing.clearing_price_per_kwh or Decimal(0),
-            trades,
-            parties,
-        )
+    inputs = Inputs(
+        agreed[0].terms(),
+        interval.duration_h,
+        clearing.clearing_price_per_kwh or Decimal(0),
+        trades,
+        parties,
     )
+    found = settlement.audit_flows(claimed, inputs)
     broken: dict[int, Discrepancy] = {}
     for item in found:
         if item.code in codes:
