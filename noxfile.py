@@ -26,6 +26,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure the reference, as ratios in one run; GRIDWITNESS_BENCH_FULL=1 adds ten million."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/benchmarks", "-p", "no:randomly", "-s", *session.posargs)
+
+
+@nox.session
 def style(session: nox.Session) -> None:
     """Check format and lint."""
     session.install("ruff>=0.15")

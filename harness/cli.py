@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, play, rules, steps, selftest, report.
+"""The command: gridwitness demo, certify, play, rules, steps, selftest, report, clear, settle.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -27,12 +27,13 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import simplejson
 import typer
 from pytest_bdd.steps import step_function_context_registry
 from rich.console import Console
 from rich.table import Table
 
-from gridwitness import __version__
+from gridwitness import __version__, market_file, settlement_file
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.mocks.clearing_agent import ClearingAgent
@@ -70,6 +71,7 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", help="Where the outputs are written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print report.json instead of text.")]
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - for the input.")]
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -327,6 +329,47 @@ def report(
     found = rebuild(out)
     _tell(found, out, as_json=as_json)
     raise typer.Exit(EXIT_STATUS[found["verdict"]])
+
+
+@app.command("clear")
+def clear_market(file: File) -> None:
+    """Clear the market of a file: its prices, and everyone's power, as JSON."""
+    _answer(market_file.clear(market_file.read_market(_bytes_of(file), file)))
+
+
+@app.command()
+def check_clearing(file: File) -> None:
+    """Judge the result that a market file claims: the conditions it violates, as JSON."""
+    _answer(market_file.check(market_file.read_market(_bytes_of(file), file)))
+
+
+@app.command("settle")
+def settle_market(file: File) -> None:
+    """Settle what a file holds: every payment, and what is left to whom, as JSON."""
+    inputs = settlement_file.read_settlement(_bytes_of(file), file)
+    _answer(settlement_file.settlement_answer(inputs))
+
+
+@app.command()
+def check_settlement(file: File) -> None:
+    """Judge the payments that a file claims: the conditions they violate, as JSON."""
+    claim = settlement_file.read_claim(_bytes_of(file), file)
+    _answer(settlement_file.violations_answer(claim))
+
+
+def _bytes_of(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise UserError(f"{error.strerror}", where=file, mend="name a file, or -") from error
+
+
+def _answer(found: dict[str, Any]) -> None:
+    """Print an answer; the exit status tells whether the input was valid and the claim right."""
+    typer.echo(simplejson.dumps(found, use_decimal=True, ensure_ascii=False, indent=2))
+    if found.get("status") == "INVALID":
+        raise typer.Exit(USER_ERROR)
+    raise typer.Exit(1 if found.get("violations") else 0)
 
 
 @app.command()

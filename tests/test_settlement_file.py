@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from gridwitness.cli import app
 from gridwitness.errors import UserError
 from gridwitness.settlement_file import (
     read_claim,
@@ -386,3 +389,29 @@ def test_what_is_no_json_is_refused(body: bytes):
     told = mistake(body)
     assert told.where == "market.json"
     assert told.what.startswith("is not JSON: ")
+
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "settlements" / "evening-quarter.json"
+
+
+def test_the_example_settles_as_it_claims():
+    raw = EXAMPLE.read_bytes()
+    claimed = json.loads(raw)["flows"]
+    assert settlement_answer(read_settlement(raw, EXAMPLE.name))["flows"] == claimed
+    assert violations_answer(read_claim(raw, EXAMPLE.name)) == {"violations": []}
+
+
+def test_the_commands_answer_with_the_exit_status(tmp_path: Path):
+    right = CliRunner().invoke(app, ["check-settlement", str(EXAMPLE)])
+    assert (right.exit_code, json.loads(right.stdout)) == (0, {"violations": []})
+    wrong = tmp_path / "wrong.json"
+    body = json.loads(EXAMPLE.read_text("utf-8"))
+    body["flows"][0]["amount"] = "0.01"
+    wrong.write_text(json.dumps(body), "utf-8")
+    told = CliRunner().invoke(app, ["check-settlement", str(wrong)])
+    assert told.exit_code == 1
+    codes = {violation["code"] for violation in json.loads(told.stdout)["violations"]}
+    assert {"K4_AMOUNT", "K6_ENERGY_LEG_UNBALANCED"} <= codes
+    settled = CliRunner().invoke(app, ["settle", "-"], input=EXAMPLE.read_bytes())
+    assert settled.exit_code == 0
+    assert json.loads(settled.stdout)["netZero"] is True
