@@ -118,7 +118,7 @@ class LargeBids:
 
 
 def _decimal(number: float) -> Decimal:
-    return Decimal(repr(number))
+    return Decimal(int(number) if number.is_integer() else repr(number))
 
 
 def read_large(raw: bytes) -> LargeBids | None:
@@ -132,7 +132,7 @@ def read_large(raw: bytes) -> LargeBids | None:
     names = [row.id for row in rows]
     offers = [row.offerCurve for row in rows]
     currencies = {offer.currency for offer in offers}
-    points = np.array([len(offer.curve) for offer in offers])
+    points = np.array([len(offer.curve) for offer in offers], dtype=np.int64)
     if len(currencies) != 1 or not all(currencies) or not all(names) or not points.all():
         return None
     if len(set(names)) < len(names):
@@ -143,7 +143,7 @@ def read_large(raw: bytes) -> LargeBids | None:
         2 * int(points.sum()),
     ).reshape(-1, 2)
     last = np.cumsum(points) - 1
-    at = np.minimum(last - points + 1 + np.arange(points.max())[:, None], last)
+    at = np.minimum(last - points + 1 + np.arange(int(points.max()))[:, None], last)
     prices, powers_kw = flat[at, 0], flat[at, 1]
     ends = np.array([(offer.minExport, offer.maxExport) for offer in offers]).T
     if not np.array_equal(ends, powers_kw[[0, -1]]):
@@ -164,9 +164,8 @@ def clear_large(
     bids: LargeBids, book: Book, bounds: Bounds, grid: Grid, quantum: Quantum
 ) -> Clearing | None:
     """Clear by arrays; None where they do not go: bounds on the price of a grid with limits."""
-    if not grid.nodes:
-        flat = clear_book(book, bounds)
-        return _result(bids, book, quantum, flat)
+    if not (grid.nodes or grid.adders_per_kwh):
+        return _result(bids, book, quantum, clear_book(book, bounds))
     if bounds != Bounds():
         return None
     places = {name: index for index, name in enumerate(grid.nodes)}
@@ -174,24 +173,26 @@ def clear_large(
     try:
         tree = clear_tree(
             book,
-            np.array([places.get(node, -1) for node in bids.nodes]),
-            np.array([places.get(node.parent, -1) for node in nodes]),
+            np.array([places.get(node, -1) for node in bids.nodes], dtype=np.int64),
+            np.array([places.get(node.parent, -1) for node in nodes], dtype=np.int64),
             _limits(node.max_forward_kw for node in nodes),
             _limits(node.max_reverse_kw for node in nodes),
         )
     except OfferError:  # a limit finer than the steps of the book
         return None
     root = _result(bids, book, quantum, tree)
-    if root.price_per_kwh is None:
+    if not root.power_kw:
         return GridClearing(**vars(root), node_prices={}, adders={}, flows_kw={})
-    at = {ROOT: root.price_per_kwh}
-    at |= {name: quantum.to_tick(Fraction(tree.node_price[k])) for name, k in places.items()}
+    priced = root.price_per_kwh is not None
+    at = {ROOT: root.price_per_kwh or Decimal(0)}
+    for name, k in places.items():
+        at[name] = quantum.to_tick(Fraction(tree.node_price[k])) if priced else at[ROOT]
     published = {
         name: at.get(name, at[ROOT]) + adder for name, adder in grid.adders_per_kwh.items()
     }
     return GridClearing(
         **vars(root),
-        node_prices=at | published,
+        node_prices=at | published if priced else {},
         adders={name: at[name] - at[node.parent] for name, node in grid.nodes.items()},
         flows_kw={name: int(tree.flow_steps[k]) * book.step_kw for name, k in places.items()},
     )
