@@ -359,14 +359,17 @@ def check_settlement(file: File) -> None:
 
 def _bytes_of(file: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise UserError(f"{error.strerror}", where=file, mend="name a file, or -") from error
+        if file != "-":
+            return Path(file).read_bytes()
+        return typer.get_binary_stream("stdin").read()
+    except (OSError, AttributeError, RuntimeError) as error:  # no input is a mistake, too
+        raise UserError(f"cannot be read: {error}", where=file, mend="name a file, or -") from error
 
 
 def _answer(found: dict[str, Any]) -> None:
     """Print an answer; the exit status tells whether the input was valid and the claim right."""
-    typer.echo(simplejson.dumps(found, use_decimal=True, ensure_ascii=False, indent=2))
+    text = simplejson.dumps(found, use_decimal=True, ensure_ascii=False, indent=2)
+    typer.echo(text.encode("utf-8"))
     if found.get("status") == "INVALID":
         raise typer.Exit(USER_ERROR)
     raise typer.Exit(1 if found.get("violations") else 0)

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from gridwitness.dialects.base import BadJson, parse_json
+from gridwitness.errors import UserError
 from gridwitness.reference_impl.book import Book, suspects
 from gridwitness.reference_impl.book_clearing import clear_book
 from gridwitness.reference_impl.book_grid import clear_tree
 from gridwitness.reference_impl.clearing import ROOT, Bid, Bounds, Clearing
 from gridwitness.reference_impl.curves import Curve, OfferError, Point, Prices
-from gridwitness.reference_impl.equilibrium import of_one, of_the_whole
+from gridwitness.reference_impl.equilibrium import local_prices, of_one, of_the_whole
 from gridwitness.reference_impl.grid import GridClearing
+from gridwitness.user_json import LARGEST, SMALLEST, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +106,7 @@ class LargeBids:
         return None
 
     def bid(self, index: int) -> Bid:
-        """Give one bid exactly: the shortest decimal of a float64 is the one that was written."""
+        """Give one bid exactly as it was read: each number the shortest of its float64."""
         pairs = zip(self.prices[:, index].tolist(), self.powers_kw[:, index].tolist(), strict=True)
         points = tuple(Point(_decimal(price), _decimal(power)) for price, power in pairs)
         limit = float(self.limits_kw[index])
@@ -125,8 +126,8 @@ def read_large(raw: bytes) -> LargeBids | None:
     """Read the bids of a file fast; None where anything in them needs a careful look."""
     try:
         file = msgspec.json.decode(raw, type=_File)
-        market, result = parse_json(bytes(file.market)), parse_json(bytes(file.result))
-    except (msgspec.DecodeError, UnicodeDecodeError, BadJson):
+        market, result = parse(bytes(file.market)), parse(bytes(file.result))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UserError):
         return None
     rows = file.participants
     names = [row.id for row in rows]
@@ -144,13 +145,17 @@ def read_large(raw: bytes) -> LargeBids | None:
     ).reshape(-1, 2)
     last = np.cumsum(points) - 1
     at = np.minimum(last - points + 1 + np.arange(int(points.max()))[:, None], last)
+    flat += 0.0  # a zero has no sign
+    sizes = np.abs(flat[flat != 0])
+    if sizes.size and not SMALLEST <= sizes.min() <= sizes.max() < LARGEST:
+        return None
     prices, powers_kw = flat[at, 0], flat[at, 1]
     ends = np.array([(offer.minExport, offer.maxExport) for offer in offers]).T
     if not np.array_equal(ends, powers_kw[[0, -1]]):
         return None
     return LargeBids(
         names,
-        [row.node or ROOT for row in rows],
+        [ROOT if row.node is None else row.node for row in rows],
         currencies.pop(),
         prices,
         powers_kw,
@@ -236,13 +241,14 @@ def judge_large(
         book,
         float(claim.price_per_kwh or 0),
         powers,
-        float(tolerance.price_per_kwh) * (1 + len(claim.adders)),
+        float(tolerance.price_per_kwh),
         float(tolerance.power_kw),
     )
     suspected = [
         bids.bid(index) for index in whom.tolist() if bids.names[index] not in claim.off_curve
     ]
+    local = local_prices(market, claim, tolerance)
     return [
         *of_the_whole(market, claim, tolerance),
-        *(one for bid in suspected for one in of_one(bid, market, claim, tolerance)),
+        *(v for bid in suspected for v in of_one(bid, local[bid.node], claim, tolerance)),
     ]

@@ -9,13 +9,15 @@ here: what a result is, or what is right about it (reference_impl).
      "participants": [{"id", "offerCurve": {"currency", "minExport", "maxExport",
                        "curve": [{"price", "powerKW"}]}, "approvedMaxTradeKW"?, "node"?}],
      "result"?: {"status", "clearingPrice"?, "clearedPower"?, "adders"?, "nodePrices"?,
-                 "offCurveCommanded"?}}
+                 "flows"?, "offCurveCommanded"?}}
 
 Other keys beside these three are left to whoever keeps the file.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING
 from gridwitness.errors import UserError
 from gridwitness.market_book import clear_large, judge_large, read_large
 from gridwitness.reference_impl import clearing as flat
-from gridwitness.reference_impl.clearing import ROOT, Bid, Bounds, Quantum, refuse_unclearable
+from gridwitness.reference_impl.clearing import ROOT, Bid, Bounds, Quantum, unclearable
 from gridwitness.reference_impl.curves import Curve, OfferError, Point
 from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
 from gridwitness.reference_impl.grid import Grid, GridClearing, Node, clear_grid, load_adder
@@ -41,8 +43,13 @@ if TYPE_CHECKING:
 
 FINEST = Quantum(Decimal("1e-12"), Decimal("1e-9"))
 """What results are written in; finer, where a market is judged finer than a thousand of these."""
-LARGE_BYTES = 1_000_000
-"""A file that is longer, some four thousand bids, is read and computed in arrays."""
+LARGE_BYTES = 200_000
+"""A file that is longer, some eight hundred bids, is read and computed in arrays."""
+RESULT = (
+    *("status", "clearingPrice", "priceInterval", "offCurveCommanded"),
+    *("clearedPower", "adders", "nodePrices", "flows"),
+)
+"""What a result may hold of what is judged; the last four are numbers by name."""
 STATUSES = (
     "CLEARED",
     "CLEARED_ZERO",
@@ -110,12 +117,10 @@ def read_market(raw: bytes, where: str) -> MarketFile:
     file = _read(root, where)
     faults: list[Fault] = []
     bids = [bid for row in root / "participants" if (bid := _bid(row, faults)) is not None]
-    if not faults:
-        try:
-            refuse_unclearable(bids, file.market.bounds)
-            file.market.grid.refuse_strangers(bids)
-        except OfferError as error:
-            faults.append(Fault(error.problem.code, error.problem.message, error.participant))
+    faults += [
+        Fault(error.problem.code, error.problem.message, error.participant)
+        for error in (*unclearable(bids, file.market.bounds), *file.market.grid.strangers(bids))
+    ]
     market = replace(file.market, bids=[] if faults else bids)
     return replace(file, market=market, faults=tuple(faults))
 
@@ -195,8 +200,15 @@ def _judged(file: MarketFile, claim: Claim) -> Iterable[Violation]:
 
 
 def invalid(faults: Iterable[Fault]) -> dict[str, Json]:
-    """Give the answer to input that has no meaning."""
-    return {"status": "INVALID", "errors": [fault.answer() for fault in faults]}
+    """Give the answer to input that has no meaning: each code once, whomever it concerns."""
+    by_code: defaultdict[str, list[Fault]] = defaultdict(list)
+    for fault in faults:
+        by_code[fault.code].append(fault)
+    told = (
+        replace(alike[0], message="; ".join(fault.message for fault in alike))
+        for alike in by_code.values()
+    )
+    return {"status": "INVALID", "errors": [fault.answer() for fault in told]}
 
 
 def plain(number: Decimal) -> Decimal:
@@ -244,7 +256,7 @@ def _settings(settings: Place) -> tuple[Market, Tolerance]:
         adders = {name: _adder(adder) for name, adder in (settings / "adders").members()}
         grid = Grid(nodes, adders)
     except OfferError as error:
-        raise settings.mistake(error.problem.message, "correct it") from error
+        raise settings.mistake(error.problem.message, "correct the bounds or the nodes") from error
     return Market([], bounds, grid), Tolerance(price, power, power)
 
 
@@ -272,9 +284,13 @@ def _adder(adder: Place) -> Decimal:
 
 
 def _claim(result: Place) -> Claim:
-    powers, adders, node_prices = (
-        {name: _claimed(number) for name, number in (result / key).members()}
-        for key in ("clearedPower", "adders", "nodePrices")
+    for key in result.object():
+        near = difflib.get_close_matches(key.lower(), map(str.lower, RESULT), n=1, cutoff=0.9)
+        if near and key not in RESULT:
+            known = next(one for one in RESULT if one.lower() == near[0])
+            raise (result / key).mistake("is not known", f"did you mean {known}?")
+    powers, adders, node_prices, flows = (
+        {name: _claimed(number) for name, number in (result / key).members()} for key in RESULT[-4:]
     )
     price, commanded = result / "clearingPrice", result / "offCurveCommanded"
     return Claim(
@@ -283,6 +299,7 @@ def _claim(result: Place) -> Claim:
         powers,
         adders,
         node_prices,
+        flows,
         frozenset(name.text() for name in commanded) if commanded else frozenset(),
     )
 
@@ -302,7 +319,7 @@ def _bid(row: Place, faults: list[Fault]) -> Bid | None:
     offer.object("currency", "minExport", "maxExport", "curve")
     try:
         points = tuple(_point(point) for point in offer / "curve")
-        currency = (offer / "currency").text() if offer / "currency" else ""
+        currency = (offer / "currency").text() if (offer / "currency").value else ""
         low, high = (offer / "minExport").number(), (offer / "maxExport").number()
         node = (row / "node").text() if row / "node" else ROOT
         curve = Curve(currency, low, high, points)

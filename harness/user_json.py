@@ -9,17 +9,53 @@ Numbers may be JSON numbers or strings; both are taken digit by digit, never as 
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, cast
 
-from gridwitness.dialects.base import MAX_DECIMALS, MAX_DIGITS, BadJson, Json, parse_json
+import simplejson
+
+from gridwitness.dialects.base import MAX_DECIMALS, MAX_DIGITS, Json
 from gridwitness.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+SMALLEST, LARGEST = 10.0**-MAX_DECIMALS, 10.0**MAX_DIGITS
+"""Every number of an energy market that is not zero lies between these."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,9})?", re.ASCII)
+
+
+def parse(raw: bytes, file: str = "") -> Json:
+    """Parse JSON exactly; raises UserError for what is none, and for a key that stands twice."""
+
+    def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UserError(f"names {twice!r} twice", where=file, mend="name it once")
+        return found
+
+    def number(token: str) -> Decimal:
+        try:
+            return Decimal(token)
+        except InvalidOperation:  # an exponent beyond all measure
+            return Decimal("Infinity")
+
+    def constant(token: str) -> Json:
+        raise ValueError(f"{token} is not a JSON number")
+
+    try:
+        return json.loads(
+            raw.decode("utf-8"),
+            parse_float=number,
+            parse_constant=constant,
+            object_pairs_hook=unique,
+        )
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"is not JSON: {error}", where=file, mend="give one JSON object") from error
 
 
 class BadNumber(UserError):
@@ -39,10 +75,7 @@ class Place:
     @classmethod
     def of(cls, raw: bytes, file: str) -> Place:
         """Stand on the root of a file; raises UserError where it holds no JSON object."""
-        try:
-            root = cls(parse_json(raw), file)
-        except BadJson as error:
-            raise UserError(f"is not JSON: {error}", where=file, mend="correct it") from error
+        root = cls(parse(raw, file), file)
         root.object()
         return root
 
@@ -102,12 +135,12 @@ class Place:
         if isinstance(value, dict):
             value = cast("dict[str, Json]", value).get("$rawNumber")
         is_number = isinstance(value, int | Decimal | str) and not isinstance(value, bool)
-        if value is None:
-            raise self._unlike("a number")
         if not is_number or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
             raise BadNumber(**vars(self._unlike("a number")))
         number = Decimal(cast("int | Decimal | str", value))
-        fits = not number or -MAX_DECIMALS <= number.adjusted() < MAX_DIGITS
+        fits = number.is_finite() and (
+            not number or -MAX_DECIMALS <= number.adjusted() < MAX_DIGITS
+        )
         if not fits or len(number.as_tuple().digits) > MAX_DIGITS + MAX_DECIMALS:
             wanted = f"a number of {MAX_DIGITS} digits, and {MAX_DECIMALS} decimals"
             beyond = BadNumber(**vars(self._unlike(wanted)))
@@ -122,5 +155,5 @@ class Place:
         return number
 
     def _unlike(self, wanted: str) -> UserError:
-        is_there = f"is {self.value!r:.60}" if self else "is missing"
-        return self.mistake(is_there, f"give {wanted}")
+        shown = simplejson.dumps(self.value, use_decimal=True, ensure_ascii=False, allow_nan=True)
+        return self.mistake(f"is {shown:.60}" if self else "is missing", f"give {wanted}")

@@ -26,7 +26,7 @@ from gridwitness.reference_impl.curves import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = "root"
 NO_PRICE = Prices(None, None)
@@ -107,10 +107,8 @@ class Bounds:
 
     def allowed(self, prices: Prices) -> Prices | None:
         """Keep the allowed part of an interval of prices; None where there is none."""
-        lows = [Fraction(end) for end in (prices.low, self.floor_per_kwh) if end is not None]
-        highs = [Fraction(end) for end in (prices.high, self.cap_per_kwh) if end is not None]
-        low, high = max(lows, default=None), min(highs, default=None)
-        return None if low is not None and high is not None and low > high else Prices(low, high)
+        ends = (self.floor_per_kwh, self.cap_per_kwh)
+        return prices.shared_with(Prices(*(None if x is None else Fraction(x) for x in ends)))
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,8 @@ def clear(
     its canonical choices.
     """
     quantum, bounds = quantum or Quantum(), bounds or Bounds()
-    refuse_unclearable(bids, bounds)
+    for error in unclearable(bids, bounds):
+        raise error
     if not bids:
         return Clearing("CLEARED_ZERO", NO_PRICE, None, {})
     curves = {bid.participant: bid.limited for bid in bids}
@@ -166,7 +165,7 @@ def clear(
         power = apportion(exact, quantum.power_kw)
         status: Status = "CLEARED" if any(power.values()) else "CLEARED_ZERO"
         return Clearing(status, prices, None if price is None else quantum.to_tick(price), power)
-    return _curtailed(curves, bounds, quantum, surplus=is_surplus(market, bounds))
+    return curtailed(curves, bounds, quantum, surplus=is_surplus(market, bounds))
 
 
 def is_surplus(market: Curve, bounds: Bounds) -> bool:
@@ -176,31 +175,28 @@ def is_surplus(market: Curve, bounds: Bounds) -> bool:
     return lowest > 0
 
 
-def refuse_unclearable(bids: Sequence[Bid], bounds: Bounds) -> None:
-    """Raise OfferError for bids that have no meaning together: see `clear`."""
+def unclearable(bids: Sequence[Bid], bounds: Bounds) -> Iterator[OfferError]:
+    """Yield every reason why bids have no meaning together: see `clear`."""
     for name, bids_made in Counter(bid.participant for bid in bids).items():
         if bids_made > 1:
-            raise OfferError(OfferProblem("E_DUPLICATE_ID", None, f"{name} bids twice"), name)
+            yield OfferError(OfferProblem("E_DUPLICATE_ID", None, f"{name} bids twice"), name)
     currencies = sorted({bid.curve.currency for bid in bids})
     if len(currencies) > 1:
         message = f"the bids are in {' and '.join(currencies)}"
-        raise OfferError(OfferProblem("E_MIXED_CURRENCY", None, message))
+        yield OfferError(OfferProblem("E_MIXED_CURRENCY", None, message))
     floor = bounds.floor_per_kwh
     for bid in bids:
+        name, lowest = bid.participant, bid.curve.points[0].price_per_kwh
         least_kw = max(bid.curve.min_export_kw, -bid.curve.max_export_kw)
         if bid.limit_kw is not None and least_kw > bid.limit_kw:
-            message = (
-                f"{bid.participant} trades {least_kw} kW at least, approved are {bid.limit_kw}"
-            )
-            problem = OfferProblem("E_LIMIT_INFEASIBLE", None, message)
-            raise OfferError(problem, bid.participant)
-        lowest = bid.curve.points[0].price_per_kwh
+            message = f"{name} trades {least_kw} kW at least, approved are {bid.limit_kw}"
+            yield OfferError(OfferProblem("E_LIMIT_INFEASIBLE", None, message), name)
         if floor is not None and lowest < floor:
-            message = f"{bid.participant} names the price {lowest}, the floor is {floor}"
-            raise OfferError(OfferProblem("E_PRICE_BELOW_FLOOR", 0, message), bid.participant)
+            message = f"{name} names the price {lowest}, the floor is {floor}"
+            yield OfferError(OfferProblem("E_PRICE_BELOW_FLOOR", 0, message), name)
 
 
-def _curtailed(
+def curtailed(
     curves: Mapping[str, Curve], bounds: Bounds, quantum: Quantum, *, surplus: bool
 ) -> Clearing:
     """Stop at the bound and ration the long side, everyone by the same ratio.

@@ -70,6 +70,12 @@ class Prices(NamedTuple):
         ends = [end for end in self if end is not None]
         return sum(ends, Fraction()) / len(ends) if ends else None
 
+    def shared_with(self, other: Prices) -> Prices | None:
+        """Keep the prices that are in another interval too; None where there are none."""
+        low = max((end for end in (self.low, other.low) if end is not None), default=None)
+        high = min((end for end in (self.high, other.high) if end is not None), default=None)
+        return None if low is not None and high is not None and low > high else Prices(low, high)
+
     def nearest(self, price: Fraction) -> Fraction:
         """Give the price of the interval that is nearest to one."""
         if self.low is not None and price < self.low:

@@ -2,7 +2,8 @@
 
 Belongs here: the conditions and their tolerances. Does not belong here: solving;
 nothing in this module computes a clearing of its own, and each condition takes
-one pass over the participants or the nodes.
+one pass over the participants or the nodes (only the claim that a bound stopped the
+market takes their sum).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from gridwitness.reference_impl.clearing import ROOT, Bounds, Quantum
-from gridwitness.reference_impl.curves import Powers
-from gridwitness.reference_impl.grid import Grid
+from gridwitness.reference_impl.clearing import NO_PRICE, ROOT, Bounds, Quantum
+from gridwitness.reference_impl.curves import Powers, Prices
+from gridwitness.reference_impl.grid import Grid, supply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +72,7 @@ class Claim:
     status: CLEARED (or CLEARED_ZERO), CURTAILED_AT_FLOOR, CURTAILED_AT_CAP, or
         NOT_CLEARABLE (or NOT_CLEARABLE_SURPLUS, NOT_CLEARABLE_DEFICIT).
     adders: what is added at each node to the price of its parent, beyond what is published.
-    node_prices: prices as published for each node, where they are.
+    node_prices, flows_kw: as published for each node, where they are.
     off_curve: who was commanded off the own curve, as declared.
     """
 
@@ -80,12 +81,13 @@ class Claim:
     power_kw: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     adders: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     node_prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    flows_kw: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     off_curve: frozenset[str] = frozenset()
 
     @cached_property
     def numbers(self) -> list[Decimal]:
         """Every number that is claimed."""
-        parts = (self.power_kw, self.adders, self.node_prices)
+        parts = (self.power_kw, self.adders, self.node_prices, self.flows_kw)
         prices = [] if self.price_per_kwh is None else [self.price_per_kwh]
         return prices + [number for part in parts for number in part.values()]
 
@@ -105,7 +107,7 @@ def violations(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[V
     Source: reference_impl/README.md, Clearing, Grid, and Tolerance.
     """
     if claim.status.startswith("NOT_CLEARABLE"):
-        yield from _not_clearable(market)
+        yield from _not_clearable(market, claim)
         return
     known = {bid.participant for bid in market.bids}
     for name in sorted(known - claim.power_kw.keys()):
@@ -116,28 +118,52 @@ def violations(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[V
         yield Violation("V_NOT_FINITE", None, Fraction(1), "the result holds no finite number")
         return
     yield from of_the_whole(market, claim, tolerance)
+    local = local_prices(market, claim, tolerance)
     for bid in market.bids:
         if bid.participant in claim.power_kw:
-            yield from of_one(bid, market, claim, tolerance)
+            yield from of_one(bid, local[bid.node], claim, tolerance)
 
 
 def of_the_whole(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Violation]:
     """Yield the conditions violated by powers and price together, whosoever they are."""
     yield from _balance(claim, tolerance)
+    traded = max((abs(Fraction(power)) for power in claim.power_kw.values()), default=Fraction())
+    if claim.status == "CLEARED_ZERO" and traded > tolerance.power_kw:
+        yield Violation("V_STATUS", None, traded, "somebody trades, in a market cleared at zero")
+    for name in sorted(claim.off_curve - claim.power_kw.keys()):
+        message = f"{name} is said to be commanded, and has no cleared power"
+        yield Violation("V_UNKNOWN_PARTICIPANT", name, Fraction(1), message)
     yield from _flows(market, claim, tolerance)
     if claim.status.startswith("CURTAILED"):
         yield from _curtailed(market, claim, tolerance)
     if claim.price_per_kwh is None:
-        yield from _without_price(market.bids, claim.power_kw)
+        yield from _without_price(market, claim.power_kw)
     else:
         yield from _prices(market, claim, tolerance)
 
 
-def _not_clearable(market: Market) -> Iterator[Violation]:
-    """Judge the claim that nothing balances, from the ends of the curves alone."""
-    if feasible(market.bids, market.grid):
+def _not_clearable(market: Market, claim: Claim) -> Iterator[Violation]:
+    """Judge the claim that nothing balances, from the ends of the curves alone.
+
+    Where limits and a bound on the price come together it is right, too, if nothing balances
+    within the bound: how to curtail across limits is not defined.
+    """
+    if any(claim.power_kw.values()):
+        message = "somebody is cleared at a power, in a market that is said not to clear"
+        yield Violation("V_STATUS", None, Fraction(1), message)
+    balances = feasible(market.bids, market.grid)
+    if balances and market.bids and market.grid.nodes and market.bounds != Bounds():
+        root = supply(market.bids, market.grid)
+        prices = None if root is None else root.prices_at(Fraction())
+        balances = prices is not None and market.bounds.allowed(prices) is not None
+    if balances:
         message = "there are powers that balance, within everyone's bounds and limits"
         yield Violation("V_SHOULD_HAVE_CLEARED", None, Fraction(1), message)
+    elif claim.status != "NOT_CLEARABLE" and not market.grid.nodes:
+        low = sum((Fraction(bid.limited.min_export_kw) for bid in market.bids), Fraction())
+        if claim.status.endswith("SURPLUS") != (low > 0):
+            message = f"the powers sum to {float(low):+g} kW at least"
+            yield Violation("V_STATUS", None, abs(low), message)
 
 
 def feasible(bids: Sequence[Bid], grid: Grid) -> bool:
@@ -175,6 +201,10 @@ def _flows(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Viola
     for name in reversed(market.grid.top_down):
         node, flow = market.grid.nodes[name], flow_kw[name]
         flow_kw[node.parent] += flow
+        told = claim.flows_kw.get(name)
+        if told is not None and abs(Fraction(told) - flow) > tolerance.balance_kw:
+            message = f"the flow at {name} is told as {told} kW, the powers sum to {float(flow):g}"
+            yield Violation("V_FLOW_INCONSISTENT", None, abs(Fraction(told) - flow), message)
         adder = Fraction(claim.adders.get(name, 0))
         for code, limit_kw, to_limit_kw, wrong_adder in (
             ("V_FORWARD_FLOW_EXCEEDED", node.max_forward_kw, -flow, adder > 0),
@@ -207,20 +237,17 @@ def _curtailed(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[V
     if price is None or off > tolerance.price_per_kwh:
         message = f"it is curtailed at {price} per kWh, the bound is {bound}"
         yield Violation("V_CURTAILED_OFF_BOUND", None, off, message)
-    offered = [
-        bid.powers_at(Fraction(bound) + _published(market.grid, bid.node)) for bid in market.bids
-    ]
-    low = sum((powers.low_kw for powers in offered), Fraction())
-    high = sum((powers.high_kw for powers in offered), Fraction())
+    whole = supply(market.bids, market.grid) if market.bids else None
+    low, high = (Fraction(), Fraction()) if whole is None else whole.powers_at(Fraction(bound))
     if not (low > 0 if at_floor else high < 0):
         code = "V_CURTAILED_WITHOUT_" + ("SURPLUS" if at_floor else "DEFICIT")
         message = f"at {bound} per kWh the offers sum to {float(low):g} to {float(high):g} kW"
         yield Violation(code, None, max(abs(low), abs(high)), message)
 
 
-def _without_price(bids: Sequence[Bid], power_kw: Mapping[str, Decimal]) -> Iterator[Violation]:
+def _without_price(market: Market, power_kw: Mapping[str, Decimal]) -> Iterator[Violation]:
     """Judge a result without a price by whether there is anything a price would decide."""
-    if all(bid.curve.min_export_kw == bid.curve.max_export_kw for bid in bids):
+    if all(bid.curve.min_export_kw == bid.curve.max_export_kw for bid in market.bids):
         return  # the bounds say all
     for name, power in power_kw.items():
         if power:
@@ -228,10 +255,12 @@ def _without_price(bids: Sequence[Bid], power_kw: Mapping[str, Decimal]) -> Iter
             yield Violation("V_NO_PRICE_BUT_TRADE", name, abs(Fraction(power)), message)
     if any(power_kw.values()):
         return
-    idle = [bid.limited.prices_at(Fraction()) for bid in bids]
-    lows = [prices.low for prices in idle if prices and prices.low is not None]
-    highs = [prices.high for prices in idle if prices and prices.high is not None]
-    if None in idle or (lows and highs and max(lows) > min(highs)):
+    idle: Prices | None = NO_PRICE
+    for bid in market.bids:
+        by = _published(market.grid, bid.node)
+        own = bid.limited.shifted(-by).prices_at(Fraction())
+        idle = None if own is None or idle is None else idle.shared_with(own)
+    if idle is None or market.bounds.allowed(idle) is None:
         message = "nobody trades, although there is no price at which nobody wants to"
         yield Violation("V_SHOULD_HAVE_CLEARED", None, Fraction(1), message)
 
@@ -259,23 +288,42 @@ def _prices(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Viol
                 f"{name} has an adder of {adder} per kWh; neither limit nor publication says so"
             )
             yield Violation("V_NODE_PRICE_INCONSISTENT", None, off, message)
+    local = local_prices(market, claim, tolerance)
     for name, published in claim.node_prices.items():
-        local, half_ticks = _local_price(grid, claim, name)
-        off = abs(Fraction(published) - local)
-        if off > (half_ticks + 1) * tolerance.price_per_kwh:
-            message = f"the price at {name} is {published}, its parts make {float(local):g} per kWh"
+        price, allowed = local.get(name, (None, Fraction()))
+        off = Fraction(1) if price is None else abs(Fraction(published) - price)
+        if off > allowed + tolerance.price_per_kwh:
+            parts = "it is no node" if price is None else f"its parts make {float(price):g} per kWh"
+            message = f"the price at {name} is {published}; {parts}"
             yield Violation("V_NODE_PRICE_INCONSISTENT", None, off, message)
 
 
-def _local_price(grid: Grid, claim: Claim, node: str) -> tuple[Fraction, int]:
-    """Give a node's price, and how many rounded numbers it is the sum of."""
-    adders = [claim.adders[name] for name in grid.path(node) if name in claim.adders]
-    price = sum((Fraction(adder) for adder in adders), Fraction(claim.price_per_kwh or 0))
-    return price + _published(grid, node), 1 + len(adders)
+class Local(NamedTuple):
+    """The price at a node, and how far it may be off: half a tick for each of its parts."""
+
+    price_per_kwh: Fraction
+    tolerance_per_kwh: Fraction
 
 
-def of_one(bid: Bid, market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Violation]:
-    """Yield the conditions violated by one participant's power: own bounds, limit, and curve."""
+def local_prices(market: Market, claim: Claim, tolerance: Tolerance) -> dict[str, Local]:
+    """Give the price at each node; an adder within half a tick of none is no part of it."""
+    half_tick, grid = tolerance.price_per_kwh, market.grid
+    local = {ROOT: Local(Fraction(claim.price_per_kwh or 0), half_tick)}
+    for name in grid.top_down:
+        price, off = local[grid.nodes[name].parent]
+        adder = Fraction(claim.adders.get(name, 0))
+        local[name] = Local(price + adder, off + (half_tick if abs(adder) > half_tick else 0))
+    for name, adder in grid.adders_per_kwh.items():
+        price, off = local.get(name, local[ROOT])
+        local[name] = Local(price + Fraction(adder), off)
+    return local
+
+
+def of_one(bid: Bid, local: Local, claim: Claim, tolerance: Tolerance) -> Iterator[Violation]:
+    """Yield the conditions violated by one participant's power: own bounds, limit, and curve.
+
+    local: the price where the participant stands.
+    """
     name, power = bid.participant, Fraction(claim.power_kw[bid.participant])
     least = Fraction(bid.curve.min_export_kw)
     most = Fraction(bid.curve.max_export_kw)
@@ -293,8 +341,7 @@ def of_one(bid: Bid, market: Market, claim: Claim, tolerance: Tolerance) -> Iter
         yield Violation("V_EXCEEDS_APPROVED_LIMIT", name, excess, message)
     if claim.price_per_kwh is None or name in claim.off_curve:
         return
-    price, half_ticks = _local_price(market.grid, claim, bid.node)
-    width = half_ticks * tolerance.price_per_kwh
+    price, width = local
     below, above = bid.powers_at(price - width), bid.powers_at(price + width)
     box = _rationed(Powers(below.low_kw, above.high_kw), claim.status)
     beyond = max(box.low_kw - power, power - box.high_kw)

@@ -26,8 +26,9 @@ from gridwitness.reference_impl.clearing import (
     Bounds,
     Clearing,
     Quantum,
+    curtailed,
     is_surplus,
-    refuse_unclearable,
+    unclearable,
 )
 from gridwitness.reference_impl.curves import (
     Curve,
@@ -41,7 +42,7 @@ from gridwitness.reference_impl.curves import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gridwitness.reference_impl.clearing import Bid
 
@@ -68,8 +69,8 @@ class Grid:
     adders_per_kwh: what whoever stands at the node pays, or is paid, beyond the price
         of the market; it is a fact, not a result.
 
-    Raises OfferError for a parent that is no node (E_UNKNOWN_NODE), for parents in
-    a circle (E_NOT_RADIAL), and for a limit below zero (E_NEGATIVE_LIMIT).
+    Raises OfferError for a parent that is no node (E_UNKNOWN_NODE), for parents in a
+    circle and a second root (E_NOT_RADIAL), and for a limit below zero (E_NEGATIVE_LIMIT).
     """
 
     nodes: Mapping[str, Node] = field(default_factory=dict[str, Node])
@@ -77,6 +78,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name, node in self.nodes.items():
+            if name in ("", ROOT):
+                message = f"no node is called {name!r}: the root is there by itself"
+                raise OfferError(OfferProblem("E_NOT_RADIAL", None, message))
             if node.parent != ROOT and node.parent not in self.nodes:
                 message = f"the parent {node.parent} of the node {name} is no node"
                 raise OfferError(OfferProblem("E_UNKNOWN_NODE", None, message))
@@ -109,13 +113,13 @@ class Grid:
             node = self.nodes[node].parent
         return found
 
-    def refuse_strangers(self, bids: Sequence[Bid]) -> None:
-        """Raise OfferError (E_UNKNOWN_NODE) for a bid at a node that there is not."""
+    def strangers(self, bids: Sequence[Bid]) -> Iterator[OfferError]:
+        """Yield an error (E_UNKNOWN_NODE) for each bid at a node that there is not."""
+        known = {ROOT, *self.nodes, *self.adders_per_kwh}
         for bid in bids:
-            if bid.node != ROOT and bid.node not in self.nodes.keys() | self.adders_per_kwh.keys():
+            if bid.node not in known:
                 message = f"{bid.participant} stands at {bid.node}, which is no node"
-                problem = OfferProblem("E_UNKNOWN_NODE", None, message)
-                raise OfferError(problem, bid.participant)
+                yield OfferError(OfferProblem("E_UNKNOWN_NODE", None, message), bid.participant)
 
 
 @dataclass(frozen=True)
@@ -178,14 +182,11 @@ class _Branch:
     def supply(self) -> Curve:
         return aggregate(list(self.members.values()) or [self._empty])
 
-    def through(self, node: Node) -> Curve:
-        """The supply as the parent sees it; raises _Stuck where the limits let nothing of it by."""
-        forward_kw, reverse_kw = node.max_forward_kw, node.max_reverse_kw
+    def through(self, node: Node) -> Curve | None:
+        """The supply as the parent sees it; None where the limits let nothing of it by."""
+        forward_kw = node.max_forward_kw
         low_kw = None if forward_kw is None else -Fraction(forward_kw)
-        curve = self.supply.clipped(low_kw, reverse_kw)
-        if curve is None:
-            raise _Stuck(surplus=self.supply.min_export_kw > 0)
-        return curve
+        return self.supply.clipped(low_kw, node.max_reverse_kw)
 
 
 def _branches(bids: Sequence[Bid], grid: Grid) -> dict[str, _Branch]:
@@ -197,9 +198,15 @@ def _branches(bids: Sequence[Bid], grid: Grid) -> dict[str, _Branch]:
         curve = bid.limited.shifted(-Fraction(grid.adders_per_kwh.get(bid.node, 0)))
         at = bid.node if bid.node in branches else ROOT
         branches[at].members["bid", bid.participant] = curve
+    stuck: set[bool] = set()
     for name in reversed(grid.top_down):
-        node = grid.nodes[name]
-        branches[node.parent].members["node", name] = branches[name].through(node)
+        node, curve = grid.nodes[name], branches[name].through(grid.nodes[name])
+        if curve is None:
+            stuck.add(branches[name].supply.min_export_kw > 0)
+        else:
+            branches[node.parent].members["node", name] = curve
+    if stuck:
+        raise _Stuck(surplus=True in stuck)
     return branches
 
 
@@ -226,15 +233,16 @@ def clear_grid(
     the nearest price at which it offers just what the limit lets through.
 
     A subtree that cannot keep within its limits makes the market not clearable, and so
-    do bounds that no balancing price respects: curtailment across a grid is not defined.
+    do bounds that no balancing price respects, where there are limits: curtailment across
+    them is not defined.
 
     Raises OfferError as `clear`, and for a bid at an unknown node (E_UNKNOWN_NODE).
 
     Source: reference_impl/README.md, Grid.
     """
     quantum, bounds = quantum or Quantum(), bounds or Bounds()
-    refuse_unclearable(bids, bounds)
-    grid.refuse_strangers(bids)
+    for error in (*unclearable(bids, bounds), *grid.strangers(bids)):
+        raise error
     if not bids:
         return GridClearing("CLEARED_ZERO", NO_PRICE, None, {}, {}, {}, {})
     try:
@@ -244,10 +252,24 @@ def clear_grid(
     market = branches[ROOT].supply
     balancing = market.prices_at(Fraction())
     prices = bounds.allowed(balancing) if balancing is not None else None
+    if prices is None and not grid.nodes:
+        curves = {name: curve for (_, name), curve in branches[ROOT].members.items()}
+        flat = curtailed(curves, bounds, quantum, surplus=is_surplus(market, bounds))
+        return GridClearing(
+            **vars(flat), node_prices=_published(grid, flat), adders={}, flows_kw={}
+        )
     if prices is None:
         return _not_clearable(surplus=is_surplus(market, bounds))
     result = _descend(branches, grid, prices, quantum)
     return replace(result, power_kw={b.participant: result.power_kw[b.participant] for b in bids})
+
+
+def _published(grid: Grid, flat: Clearing) -> dict[str, Decimal]:
+    """Give the node prices where nothing but published adders departs from the market's."""
+    price = flat.price_per_kwh
+    if price is None:
+        return {}
+    return {ROOT: price} | {name: price + by for name, by in grid.adders_per_kwh.items()}
 
 
 def _not_clearable(*, surplus: bool) -> GridClearing:

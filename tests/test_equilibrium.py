@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from gridwitness.reference_impl.clearing import Bid, Bounds, Quantum, clear
 from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
-from gridwitness.reference_impl.grid import Grid, Node
+from gridwitness.reference_impl.grid import Grid, Node, clear_grid
 from tests.test_clearing import EV, SOLAR, bid, books, least, most, offered_at
 from tests.test_grid import bid as bid_at
+from tests.test_grid import grids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -462,3 +463,101 @@ def test_a_deep_price_may_be_off_by_half_a_tick_for_each_of_its_parts():
         told = claim("CLEARED", "6.87", THROUGH, adders={"B": adder})
         found = {one.code for one in violations(Market(STREET, grid=grid), told, coarse)}
         assert found == expected
+
+
+def test_a_status_that_the_powers_belie_is_caught():
+    surplus = [bid("wind", ("0", "3"))]
+    assert caught(surplus, Claim("NOT_CLEARABLE_SURPLUS")) == []
+    assert caught(surplus, Claim("NOT_CLEARABLE_DEFICIT")) == [("V_STATUS", None)]
+    assert caught(surplus, claim("NOT_CLEARABLE", None, {"wind": "3"})) == [("V_STATUS", None)]
+    traded = {"ev": "-5", "solar": "5"}
+    assert caught(CAR_AND_ROOF, claim("CLEARED_ZERO", "0.10", traded)) == [("V_STATUS", None)]
+
+
+def test_where_limits_meet_a_bound_that_nothing_respects_no_clearing_is_right():
+    bids = [bid_at("s", ("6", "0"), ("7", "4"), node="B"), bid("b", ("8", "-2"), ("8", "0"))]
+    grid = Grid({"B": Node(max_reverse_kw=Decimal(5))})
+    low, high = Bounds(cap_per_kwh=Decimal(6)), Bounds(cap_per_kwh=Decimal(9))
+    assert caught(bids, Claim("NOT_CLEARABLE"), low, grid) == []
+    assert caught(bids, Claim("NOT_CLEARABLE"), high, grid) == [("V_SHOULD_HAVE_CLEARED", None)]
+
+
+def test_a_flow_that_is_told_is_the_sum_of_its_powers():
+    told = claim("CLEARED", PRICE, THROUGH, adders={"B": ADDER}, flows_kw={"B": "8"})
+    assert caught(STREET, told, grid=NARROW) == []
+    wrong = claim("CLEARED", PRICE, THROUGH, adders={"B": ADDER}, flows_kw={"B": "-8"})
+    assert caught(STREET, wrong, grid=NARROW) == [("V_FLOW_INCONSISTENT", None)]
+
+
+def test_a_price_at_a_node_that_there_is_not_is_caught():
+    told = claim("CLEARED", "0.10", {"ev": "-5", "solar": "5"}, node_prices={"moon": "0.10"})
+    assert caught(CAR_AND_ROOF, told) == [("V_NODE_PRICE_INCONSISTENT", None)]
+
+
+def test_who_is_commanded_and_not_cleared_is_caught():
+    told = claim("CLEARED", "0.10", {"ev": "-5", "solar": "5"}, off_curve=frozenset({"ghost"}))
+    assert caught(CAR_AND_ROOF, told) == [("V_UNKNOWN_PARTICIPANT", "ghost")]
+
+
+@pytest.mark.parametrize(
+    ("adder", "points", "right"),
+    [
+        ("1.5", (("1.9", "-12"), ("2", "0")), True),  # idle from 0.5 up, and up to 1
+        ("-1", (("1", "-12"), ("1.5", "0")), False),  # idle from 2.5 up only
+    ],
+)
+def test_no_price_is_needed_where_published_adders_leave_one_to_stand_still_at(
+    adder: str, points: tuple[tuple[str, str], ...], *, right: bool
+):
+    bids = [bid("s", ("1", "0"), ("3", "20")), bid_at("b", *points, node="Z")]
+    idle = claim("CLEARED", None, {"s": "0", "b": "0"})
+    found = caught(bids, idle, grid=Grid(adders_per_kwh={"Z": Decimal(adder)}))
+    assert found == ([] if right else [("V_SHOULD_HAVE_CLEARED", None)])
+
+
+def test_no_price_is_no_way_around_the_cap():
+    bids = [bid("b", ("4", "-5"), ("5", "0")), bid("s", ("6", "0"), ("7", "1"))]
+    idle = claim("CLEARED", None, {"s": "0", "b": "0"})
+    assert caught(bids, idle) == []
+    assert caught(bids, idle, Bounds(cap_per_kwh=Decimal(4))) == [("V_SHOULD_HAVE_CLEARED", None)]
+
+
+def test_adders_of_nothing_widen_no_tolerance():
+    bids = [bid_at("c", ("0.06", "-50"), ("0.07", "0"), node="E"), bid("s", ("0.06", "4.717"))]
+    grid = Grid({"B": Node(), "D": Node("B"), "E": Node("D")})
+    coarse = Tolerance.of(Quantum(Decimal("0.0001"), Decimal("0.001")))
+    for adders in ({}, dict.fromkeys("BDE", "0")):
+        told = claim("CLEARED", "0.0692", {"c": "-4.717", "s": "4.717"}, adders=adders)
+        found = [one.code for one in violations(Market(bids, grid=grid), told, coarse)]
+        assert found == ["V_OFF_CURVE"]
+
+
+def test_a_long_chain_of_nodes_is_judged_in_one_pass():
+    names = [f"n{number}" for number in range(20_000)]
+    nodes = {name: Node(above) for name, above in zip(names, ["root", *names], strict=False)}
+    prices = dict.fromkeys(names, "0.10")
+    told = claim("CLEARED", "0.10", {"ev": "-5", "solar": "5"}, node_prices=prices)
+    assert caught(CAR_AND_ROOF, told, grid=Grid(nodes)) == []
+
+
+@given(grids(), st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_power_that_leaves_its_curve_in_a_grid_is_always_caught(
+    market: tuple[list[Bid], Grid], data: st.DataObject
+):
+    bids, grid = market
+    fine = Quantum(Decimal("1e-9"), Decimal("1e-6"))
+    result = clear_grid(bids, grid, fine)
+    assume(result.cleared and result.price_per_kwh is not None)
+    one, other = data.draw(st.sampled_from(bids)), data.draw(st.sampled_from(bids))
+    price = result.node_prices.get(one.node, result.price_per_kwh)
+    low, high = one.powers_at(Fraction(price))
+    moved = dict(result.power_kw)
+    moved[one.participant] = Decimal(float(high)) + data.draw(st.sampled_from([1, 3]))
+    if data.draw(st.booleans()):
+        moved[one.participant] = Decimal(float(low)) - 1
+    if other != one:  # somebody else makes up for it, or nobody does
+        moved[other.participant] += result.power_kw[one.participant] - moved[one.participant]
+    told = Claim(result.status, result.price_per_kwh, moved, result.adders)
+    found = {v.code for v in violations(Market(bids, grid=grid), told, Tolerance.of(fine))}
+    assert "V_OFF_CURVE" in found

@@ -145,6 +145,11 @@ def test_a_published_adder_moves_the_price_of_its_node_alone():
     assert violated(bids, grid, result) == []
 
 
+def test_a_surplus_beside_a_published_adder_does_not_clear_without_a_bound():
+    result = clear_grid([bid("wind", ("0", "3"), node="Z")], Grid({}, {"Z": Decimal(1)}))
+    assert (result.status, result.node_prices) == ("NOT_CLEARABLE_SURPLUS", {})
+
+
 def test_a_grid_without_limits_is_no_grid():
     plain = clear(IMPORTING, FINE)
     result = clear_grid(IMPORTING, Grid({"B": node(None, None)}), FINE)
@@ -166,6 +171,14 @@ def test_must_run_behind_too_narrow_a_node_does_not_clear():
     assert clear_grid(bids, grid).status == "NOT_CLEARABLE_SURPLUS"
     assert not feasible(bids, grid)
     assert supply(bids, grid, "B") is None
+
+
+def test_where_one_branch_has_too_much_and_another_too_little_it_is_called_a_surplus():
+    bids = [bid("load", ("0", "-9"), node="B"), bid("wind", ("0", "9"), node="C")]
+    grid = Grid({"B": node("5", "5"), "C": node("5", "5")})
+    assert clear_grid(bids, grid).status == "NOT_CLEARABLE_SURPLUS"
+    grid = Grid({"C": node("5", "5"), "B": node("5", "5")})
+    assert clear_grid(bids, grid).status == "NOT_CLEARABLE_SURPLUS"
 
 
 def test_a_load_behind_too_narrow_a_node_does_not_clear():
@@ -205,6 +218,8 @@ def test_where_nothing_has_a_price_no_node_has():
         ({"B": node("1", "1", "C")}, "E_UNKNOWN_NODE"),
         ({"B": node("1", "1", "C"), "C": node("1", "1", "B")}, "E_NOT_RADIAL"),
         ({"B": node("1", "1", "B")}, "E_NOT_RADIAL"),
+        ({"root": node("1", "1")}, "E_NOT_RADIAL"),
+        ({"": node("1", "1")}, "E_NOT_RADIAL"),
         ({"B": node("-1", "1")}, "E_NEGATIVE_LIMIT"),
         ({"B": node("1", "-1")}, "E_NEGATIVE_LIMIT"),
     ],

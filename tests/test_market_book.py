@@ -93,6 +93,29 @@ def test_a_large_file_clears_as_a_small_one(monkeypatch: pytest.MonkeyPatch, bod
         assert wanted is None or float(shown) == pytest.approx(float(wanted), abs=1e-12)
 
 
+def test_a_zero_has_no_sign(monkeypatch: pytest.MonkeyPatch):
+    body = {
+        "participants": [
+            {"id": "s", "offerCurve": curve((-4, 0), (-2, 4))},
+            {"id": "d", "offerCurve": curve((-3, -3), (0, -0.0), (-0.0, 4))},
+        ]
+    }
+    careful, fast = both(monkeypatch, body, clear)
+    assert fast["status"] == careful["status"] == "CLEARED"
+    assert fast["clearedPower"] == careful["clearedPower"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"participants": [], "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        json.dumps({"participants": [{"id": "x", "offerCurve": curve((1, 1e-300))}]}),
+    ],
+)
+def test_what_is_beyond_measure_is_read_carefully(text: str):
+    assert read_large(text.encode()) is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

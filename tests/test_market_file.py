@@ -164,6 +164,8 @@ POINT: list[str | int] = ["participants", 0, "offerCurve", "curve", 1]
         ([*POINT, "price"], "NaN", "E_NOT_A_NUMBER"),
         ([*POINT, "price"], "ten", "E_NOT_A_NUMBER"),
         ([*POINT, "price"], True, "E_NOT_A_NUMBER"),
+        ([*POINT, "price"], None, "E_NOT_A_NUMBER"),
+        (["participants", 0, "offerCurve", "minExport"], None, "E_NOT_A_NUMBER"),
         ([*POINT, "powerKW"], {"$rawNumber": "1e999"}, "E_NOT_FINITE"),
         ([*POINT, "powerKW"], {"$rawNumber": "1e-999"}, "E_NOT_FINITE"),
         ([*POINT, "powerKW"], -12, "E_NOT_MONOTONE"),
@@ -172,6 +174,7 @@ POINT: list[str | int] = ["participants", 0, "offerCurve", "curve", 1]
         (["participants", 0, "approvedMaxTradeKW"], -1, "E_NEGATIVE_LIMIT"),
         (["participants", 0, "node"], "far", "E_UNKNOWN_NODE"),
         (["participants", 0, "offerCurve", "currency"], None, "E_NO_CURRENCY"),
+        (["participants", 0, "offerCurve", "currency"], "", "E_NO_CURRENCY"),
         (["participants", 0, "offerCurve", "currency"], "USD", "E_MIXED_CURRENCY"),
         (["market", "priceFloor"], 0.06, "E_PRICE_BELOW_FLOOR"),
     ],
@@ -201,20 +204,21 @@ def test_every_offer_without_a_meaning_is_named():
         (["participants"], None, "m.json#/participants: is missing\n  mend: give an array"),
         (["participants"], {}, "/participants: is {}"),
         (["participants", 0], 7, "/participants/0: is 7\n  mend: give an object"),
-        (["participants", 0, "id"], "", "/participants/0/id: is ''\n  mend: give a text"),
+        (["participants", 0, "id"], "", '/participants/0/id: is ""\n  mend: give a text'),
         (["participants", 0, "limit"], 1, "/participants/0/limit: is not known"),
-        ([*POINT, "price"], None, "/participants/0/offerCurve/curve/1/price: is missing"),
+        (["market", "nodes"], {"root": {}}, "no node is called 'root'"),
+        (["result"], {"status": "CLEARED", "clearedpower": {}}, "did you mean clearedPower?"),
         (
             ["market", "priceFlor"],
             1,
             "/market/priceFlor: is not known\n  mend: did you mean priceFl",
         ),
-        (["market", "priceFloor"], "low", "/market/priceFloor: is 'low'\n  mend: give a number"),
+        (["market", "priceFloor"], "low", '/market/priceFloor: is "low"\n  mend: give a number'),
         (["market", "tolPrice"], -1, "/market/tolPrice: is -1\n  mend: give zero or more"),
         (["market", "nodes"], {"B": {"parent": 3}}, "/market/nodes/B/parent: is 3"),
         (["market", "nodes"], {"B": {"parent": "C"}}, "the parent C of the node B is no node"),
         (["market", "priceCap"], 0.01, "the floor 0.05 is above the cap 0.01"),
-        (["result"], {"status": "DONE"}, "/result/status: is 'DONE'\n  mend: give one of CLEARED"),
+        (["result"], {"status": "DONE"}, '/result/status: is "DONE"\n  mend: give one of CLEARED'),
         (["result"], {}, "/result/status: is missing"),
     ],
 )
@@ -235,6 +239,47 @@ def test_a_file_that_is_no_object_is_a_mistake():
 def test_what_is_no_json_is_a_mistake_of_the_user(raw: bytes):
     with pytest.raises(UserError, match=r"m\.json"):
         read_market(raw, "m.json")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"participants": [], "participants": []}', '{"participants": [{"id": 1, "id": 2}]}']
+)
+def test_a_key_that_stands_twice_is_a_mistake(text: str):
+    with pytest.raises(UserError, match="twice"):
+        read_market(text.encode(), "m.json")
+
+
+def test_a_number_whose_exponent_nobody_can_hold_is_not_finite():
+    text = json.dumps(market()).replace("0.12", "1e9999999999999999999")
+    answer = clear(read_market(text.encode(), "m.json"))
+    assert [error["code"] for error in answer["errors"]] == ["E_NOT_FINITE"]
+
+
+def test_every_reason_is_named_where_there_are_several():
+    body = market(priceFloor=0.06)
+    body["participants"][0]["approvedMaxTradeKW"] = 1
+    body["participants"][0]["offerCurve"] = curve((0.05, -9), (0.07, -5))
+    answer = cleared(body)
+    assert [(error["code"], error["participant"]) for error in answer["errors"]] == [
+        ("E_LIMIT_INFEASIBLE", "ev"),
+        ("E_PRICE_BELOW_FLOOR", "ev"),
+    ]
+    assert "ev names the price 0.05" in answer["errors"][1]["message"]
+    assert "solar names the price 0.05" in answer["errors"][1]["message"]
+
+
+def test_published_adders_alone_are_curtailed_at_a_bound():
+    # At the cap 2 the seller gives 10 kW; at Z the buyer draws 12 up to 5, that is 3.5 here.
+    body = market(adders={"Z": 1.5}, priceCap=2)
+    body["participants"] = [
+        {"id": "s", "offerCurve": curve((1, 0), (3, 20))},
+        {"id": "b", "node": "Z", "offerCurve": curve((5, -12), (9, 0))},
+    ]
+    answer = cleared(body)
+    assert answer["status"] == "CURTAILED_AT_CAP"
+    assert answer["clearedPower"] == {"s": 10, "b": -10}
+    assert answer["nodePrices"] == {"root": 2, "Z": Decimal("3.5")}
+    assert codes(body, **json.loads(json.dumps(answer, default=float))) == []
 
 
 @pytest.fixture
