@@ -7,22 +7,26 @@ Belongs here: which key means what. Does not belong here: any arithmetic of a se
      "intervalHours", "clearingPrice", "nodePrices"?: {NODE: price},
      "participants": [{"id", "clearedKW", "meteredKWh"?, "node"?}],
      "flows"?: [{"from", "to", "kind", "amount", "currency"?}],
+     "positions"?: {PARTY: what the flows leave to it},
      "roleValues"?: [{"role", "value"}]}
 
-Other keys beside these are left to whoever keeps the file; within the profile and a
-participant every key has to be known. null is the same as absent.
+Other keys beside these are left to whoever keeps the file, unless they look like one of
+these; within the profile, a participant and a flow every key has to be known. null is the
+same as absent.
 """
 
 from __future__ import annotations
 
+import difflib
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from gridwitness.reference_impl.rounding import EXACT
+from gridwitness.reference_impl.rounding import EXACT, exact_sum
 from gridwitness.reference_impl.settlement import (
     WH_PER_KWH,
     audit_flows,
+    audit_positions,
     audit_role_values,
     positions,
     settle,
@@ -40,6 +44,19 @@ if TYPE_CHECKING:
 
 PARTIES = Parties("MCA", "GRID_OPERATOR")
 USUAL_DECIMALS = 2
+KEYS = (
+    *("profile", "intervalHours", "clearingPrice", "nodePrices", "participants"),
+    *("flows", "positions", "roleValues"),
+)
+HALF_A_WATT = Decimal("0.0005")
+"""In kW: what rounding a published power to 0.001 kW may take from it, or add to it."""
+
+ABOUT = {
+    "K3_MCA_CONDUIT": "kept by",
+    "K6_ENERGY_LEG_UNBALANCED": "energy received less paid by",
+    "K8_WHEELING_UNFUNDED": "wheeling received less passed on by",
+}
+"""What the sums through the clearing agent are about."""
 
 
 class Claim(NamedTuple):
@@ -47,6 +64,7 @@ class Claim(NamedTuple):
 
     inputs: Inputs | None
     flows: Sequence[Flow]
+    positions: Mapping[str, Decimal] | None
     role_values: Sequence[tuple[str, Decimal]]
     minor_unit: int
 
@@ -56,7 +74,7 @@ def read_settlement(raw: bytes, file: str) -> Inputs:
 
     Raises UserError for whatever cannot be: it names the file, the JSON Pointer, what to do.
     """
-    return _inputs(Place.of(raw, file))
+    return _inputs(_root(raw, file))
 
 
 def read_claim(raw: bytes, file: str) -> Claim:
@@ -65,16 +83,18 @@ def read_claim(raw: bytes, file: str) -> Claim:
     Flows are judged with what they settle; role values stand for themselves, in two decimals
     where no profile says otherwise.
     """
-    root = Place.of(raw, file)
-    flows, values = root / "flows", root / "roleValues"
+    root = _root(raw, file)
+    flows, left, values = (root / key for key in ("flows", "positions", "roleValues"))
     if not flows and not values:
         raise root.mistake("claims nothing", "add flows, or roleValues")
     said = [((one / "role").text(), (one / "value").number()) for one in values] if values else []
     if not flows:
         minor = root / "profile" / "minorUnit"
-        return Claim(None, (), said, decimals(minor) if minor else USUAL_DECIMALS)
+        return Claim(None, (), None, said, decimals(minor) if minor else USUAL_DECIMALS)
     inputs = _inputs(root)
-    return Claim(inputs, [_flow(one) for one in flows], said, inputs.terms.minor_unit)
+    stated = {party: place.number() for party, place in left.members()} if left else None
+    claimed = [_flow(one) for one in flows]
+    return Claim(inputs, claimed, stated, said, inputs.terms.minor_unit)
 
 
 def settlement_answer(inputs: Inputs) -> dict[str, Json]:
@@ -98,6 +118,8 @@ def settlement_answer(inputs: Inputs) -> dict[str, Json]:
 def violations_answer(claim: Claim) -> dict[str, Json]:
     """Judge, and write what `gridwitness check-settlement` answers; none is right."""
     found = audit_role_values(claim.role_values, claim.minor_unit)
+    if claim.positions is not None:
+        found += audit_positions(claim.positions, claim.flows)
     found += audit_flows(claim.flows, claim.inputs) if claim.inputs else []
     return {"violations": [_violation(one) for one in found]}
 
@@ -105,7 +127,7 @@ def violations_answer(claim: Claim) -> dict[str, Json]:
 def _violation(one: Discrepancy) -> dict[str, Json]:
     parties = [party for party in dict.fromkeys(one[1:3]) if party]
     named = [party for party in parties if party not in PARTIES]
-    whose = f"{one.kind} {' to '.join(parties)}".strip()
+    whose = f"{ABOUT.get(one.code, one.kind)} {' to '.join(parties)}".strip()
     return {
         "code": one.code,
         **({"participant": named[0]} if named else {}),
@@ -126,7 +148,17 @@ def _energy(trade: Trade, settled: Fraction, inputs: Inputs) -> Decimal:
     return next((one for one in given if one is not None and one == exact), exact)
 
 
+def _root(raw: bytes, file: str) -> Place:
+    root = Place.of(raw, file)
+    lower = {key.casefold(): key for key in KEYS}
+    for key in root.object().keys() - {*KEYS}:
+        if near := difflib.get_close_matches(key.casefold(), lower, n=1, cutoff=0.85):
+            raise (root / key).mistake("is not known", f"did you mean {lower[near[0]]}?")
+    return root
+
+
 def _flow(one: Place) -> Flow:
+    one.object("from", "to", "kind", "amount", "currency")
     payer, payee, kind = ((one / key).text() for key in ("from", "to", "kind"))
     return Flow(payer, payee, kind, (one / "amount").number(), optional_text(one / "currency"))
 
@@ -150,13 +182,22 @@ def _inputs(root: Place) -> Inputs:
         if trade.cleared_kw and trade.price_per_kwh is None:
             price.number()
         trades[trade.participant] = trade
+    _refuse_unbalanced(root / "participants", [*trades.values()])
     market_price = price.number() if price else Decimal()
     return Inputs(terms, Fraction(hours.number()), market_price, [*trades.values()], PARTIES)
 
 
+def _refuse_unbalanced(participants: Place, trades: Sequence[Trade]) -> None:
+    total = exact_sum(trade.cleared_kw for trade in trades)
+    most = HALF_A_WATT * len(trades)
+    if abs(total) > most:
+        mend = f"give powers that sum to zero; rounding them explains {most.normalize():f} at most"
+        raise participants.mistake(f"has clearedKW that sum to {total:f}", mend)
+
+
 def _trade(one: Place, prices: Mapping[str, Decimal]) -> Trade:
     metered, node = one / "meteredKWh", optional_text(one / "node")
-    if prices and node and node not in prices:
+    if node and node not in prices:
         raise (one / "node").mistake(f"{node} has no price", "add it to nodePrices")
     energy = metered.number() if metered else None
     return Trade((one / "id").text(), (one / "clearedKW").number(), energy, prices.get(node))

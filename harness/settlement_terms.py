@@ -5,10 +5,17 @@ Belongs here: every key of the profile. Does not belong here: what the terms do
 
     {"rounding", "minorUnit", "energyRounding"?, "currency"?, "feePerKWh"?, "platformFeePerKWh"?,
      "wheelingPerKWh"?: charge, or {"buyer"?, "seller"?},
-     "imbalance"?: {"mode", "payee"?, the rates of the mode},
+     "imbalance"?: {"mode", the rates of the mode},
      "tax"?: {"rate", "base": [kind], "per": "line" | "invoice"}}
 
-What is not stated is free.
+| mode | rates |
+|---|---|
+| AS_CLEARED (or DEVIATION_PENALTY), ACTUALS_CAPPED | penaltyPerKWh, penaltyBand, payee |
+| TWO_SETTLEMENT | shortPrice and longPrice, which have to be there; and the same |
+| VIRTUAL_METER | deviationPerKWh (or ratePerKWh), which has to be there |
+
+penaltyBand may be called band or bandFraction. It and the rate of the tax are shares from 0 to
+1. What is not stated is free.
 """
 
 from __future__ import annotations
@@ -16,34 +23,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from gridwitness.reference_impl import terms
 from gridwitness.reference_impl.rounding import ROUNDINGS
-from gridwitness.reference_impl.terms import KINDS, Tax, Terms
+from gridwitness.reference_impl.terms import MODES, TAXABLE, Tax, Terms
 
 if TYPE_CHECKING:
     from gridwitness.user_json import Place
 
 MOST_DECIMALS = 9
-PENALTY = ("penaltyPerKWh", "deviationPenaltyPerKWh", "penaltyRate", "ratePerKWh", "rate")
-DEVIATION = ("deviationPerKWh", "deviationRatePerKWh", "deviationRate", "pricePerKWh", *PENALTY)
-SPELLINGS = {
-    "short_price_per_kwh": ("shortPrice",),
-    "long_price_per_kwh": ("longPrice",),
-    "penalty_per_kwh": PENALTY,
-    "penalty_band": ("penaltyBand", "band", "bandFraction", "tolerance"),
-    "virtual_meter_per_kwh": DEVIATION,
-}
-"""The rates of an imbalance, as the terms and as files spell them, the canonical one first."""
-
-PRICES, PENALTIES = tuple(SPELLINGS)[:2], tuple(SPELLINGS)[2:4]
-MODES = {
-    **dict.fromkeys(("DEVIATION_PENALTY", "PENALTY", "PENALTY_BAND"), PENALTIES),  # AS_CLEARED
-    "AS_CLEARED": PENALTIES,
-    "TWO_SETTLEMENT": (*PRICES, *PENALTIES),
-    "ACTUALS_CAPPED": PENALTIES,
-    "VIRTUAL_METER": ("virtual_meter_per_kwh",),
-}
-"""The rates that an imbalance has by its mode; of penalty and band, what is not said is zero."""
+BAND = ("penaltyBand", "band", "bandFraction")
+DEVIATION = ("deviationPerKWh", "ratePerKWh")
 
 
 def read_terms(profile: Place) -> Terms:
@@ -85,28 +73,46 @@ def decimals(place: Place) -> int:
 
 
 def _imbalance(imbalance: Place) -> dict[str, Any]:
-    mode = (imbalance / "mode").choice(*MODES)
-    known = [name for rate in MODES[mode] for name in SPELLINGS[rate]]
-    imbalance.object("mode", "payee", *known)
-    given: dict[str, Any] = {"penalty_payee": optional_text(imbalance / "payee")}
-    given["mode"] = mode if mode in terms.MODES else "AS_CLEARED"
-    for rate in MODES[mode]:
-        there = [imbalance / name for name in SPELLINGS[rate] if imbalance / name]
-        if len(there) > 1:
-            raise there[1].mistake("is said already", f"give {SPELLINGS[rate][0]} only")
-        place = (*there, imbalance / SPELLINGS[rate][0])[0]
-        if rate in PENALTIES:
-            given[rate] = _charge(place)
-        else:
-            given[rate] = place.number() if rate in PRICES else place.at_least_zero()
+    mode = (imbalance / "mode").choice(*MODES, "DEVIATION_PENALTY")
+    if mode == "VIRTUAL_METER":
+        imbalance.object("mode", *DEVIATION)
+        rate = _spelled(imbalance, DEVIATION).at_least_zero()
+        return {"mode": mode, "virtual_meter_per_kwh": rate}
+    prices = ("shortPrice", "longPrice") if mode == "TWO_SETTLEMENT" else ()
+    imbalance.object("mode", "payee", "penaltyPerKWh", *BAND, *prices)
+    band = _spelled(imbalance, BAND)
+    given: dict[str, Any] = {
+        "mode": "AS_CLEARED" if mode == "DEVIATION_PENALTY" else mode,
+        "penalty_payee": optional_text(imbalance / "payee"),
+        "penalty_per_kwh": _charge(imbalance / "penaltyPerKWh"),
+        "penalty_band": _share(band) if band else Decimal(),
+    }
+    if mode == "TWO_SETTLEMENT":
+        given["short_price_per_kwh"] = (imbalance / "shortPrice").number()
+        given["long_price_per_kwh"] = (imbalance / "longPrice").number()
     return given
+
+
+def _spelled(imbalance: Place, names: tuple[str, ...]) -> Place:
+    """Go to what has several names, by the one that is used."""
+    there = [imbalance / name for name in names if imbalance / name]
+    if len(there) > 1:
+        raise there[1].mistake("is said already", f"give {names[0]} only")
+    return (*there, imbalance / names[0])[0]
 
 
 def _tax(tax: Place) -> Tax:
     tax.object("rate", "base", "per")
-    base = tuple(one.choice(*KINDS) for one in tax / "base")
+    base = tuple(one.choice(*TAXABLE) for one in tax / "base")
     per = (tax / "per").choice("line", "invoice")
-    return Tax((tax / "rate").at_least_zero(), base, "line" if per == "line" else "invoice")
+    return Tax(_share(tax / "rate"), base, "line" if per == "line" else "invoice")
+
+
+def _share(place: Place) -> Decimal:
+    share = place.at_least_zero()
+    if share > 1:
+        raise place.mistake(f"is {place.value}", "give a share from 0 to 1")
+    return share
 
 
 def _charge(place: Place) -> Decimal:

@@ -16,7 +16,7 @@ from fractions import Fraction  # noqa: TC003
 from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl.curves import Curve, Point, curve_problems
-from gridwitness.reference_impl.settlement import Terms
+from gridwitness.reference_impl.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gridwitness.acks import Refusal
 from gridwitness.mocks.actor import Actor, Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
-from gridwitness.reference_impl import settlement
+from gridwitness.reference_impl import settlement, terms
 from gridwitness.reference_impl.clearing import Bid, clear
 from gridwitness.reference_impl.curves import OfferError
 from gridwitness.views import (
@@ -65,7 +65,7 @@ class Market:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     cleared: bool = False
-    flows: list[settlement.Flow] | None = None
+    flows: list[terms.Flow] | None = None
 
 
 class ClearingAgent(Actor):
@@ -256,7 +256,7 @@ class ClearingAgent(Actor):
         remitted = sum((flow.amount for flow in own if flow.kind == "WHEELING"), Decimal(0))
         if remitted:
             utility = entry.contract.grid_operator_id or ""
-            own.append(settlement.Flow(self.id, utility, "WHEELING_REMIT", remitted))
+            own.append(terms.Flow(self.id, utility, "WHEELING_REMIT", remitted))
         report = SettlementReport(
             flows=tuple(
                 RevenueFlow(
@@ -278,25 +278,25 @@ class ClearingAgent(Actor):
         )
         await self.reply(message, Say(contract=done))
 
-    async def _settle_market(self, market: Market) -> list[settlement.Flow] | None:
+    async def _settle_market(self, market: Market) -> list[terms.Flow] | None:
         traded = [entry for entry in market.entries.values() if entry.contract.clearing]
         readings = await asyncio.gather(*(self._read(entry, market) for entry in traded))
         for entry, reading in zip(traded, readings, strict=True):
             entry.reading = reading
         if not traded or not all(readings):
             return None
-        flows: list[settlement.Flow] = []
+        flows: list[terms.Flow] = []
         contract = traded[0].contract
         if contract.charges is not None and contract.interval is not None:
             trades = [_trade(entry) for entry in traded]
             price = contract.clearing and contract.clearing.clearing_price_per_kwh
             flows = settlement.settle(
-                settlement.Inputs(
+                terms.Inputs(
                     contract.charges.terms(),
                     contract.interval.duration_h,
                     price or Decimal(0),
                     trades,
-                    settlement.Parties(self.id, contract.grid_operator_id or ""),
+                    terms.Parties(self.id, contract.grid_operator_id or ""),
                 )
             )
         return flows
@@ -320,8 +320,8 @@ class ClearingAgent(Actor):
         return self._markets.setdefault(key, Market(message.dialect or ""))
 
 
-def _trade(entry: Entry) -> settlement.Trade:
+def _trade(entry: Entry) -> terms.Trade:
     clearing, reading = entry.contract.clearing, entry.reading
     if clearing is None or reading is None:
         raise AssertionError("only read trades are settled")
-    return settlement.Trade(entry.participant, clearing.cleared_power_kw, reading.energy_kwh)
+    return terms.Trade(entry.participant, clearing.cleared_power_kw, reading.energy_kwh)

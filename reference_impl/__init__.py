@@ -1,4 +1,4 @@
-"""What the numbers are: offer curves, clearing, its correctness, grid, tariff, contract, settlement.
+"""What the numbers are: curves, clearing, its correctness, grid, tariff, contract, settlement.
 
 Belongs here: market arithmetic as pure functions on exact numbers. Does not
 belong here: HTTP, clocks, randomness, messages, pytest.

@@ -16,8 +16,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from gridwitness.reference_impl.rounding import rounded, shared
-from gridwitness.reference_impl.settlement import ROUNDINGS, Flow, positions
+from gridwitness.reference_impl.rounding import ROUNDINGS, rounded, shared
+from gridwitness.reference_impl.settlement import positions
+from gridwitness.reference_impl.terms import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -47,14 +48,14 @@ class Trade(NamedTuple):
 
 
 class Rounds(NamedTuple):
-    """The three allocations of one trade in one interval, in kWh; None awaits a reading.
+    """The allocations of one trade in one interval, in kWh; None awaits a reading.
 
-    The seller's utility allocates (to be confirmed), the buyer's within that, and the
-    seller's again within the buyer's: the last is final, the smaller of the two sides.
+    The seller's utility allocates (to be confirmed), then the buyer's within that: this is
+    final, the smaller of the two sides. A third round, the seller's within the buyer's, can
+    only repeat it.
     """
 
     seller_kwh: Decimal | None
-    buyer_kwh: Decimal | None
     final_kwh: Decimal | None
 
 
@@ -108,7 +109,7 @@ def pro_rata(meter: str, trades: Sequence[Trade], imported_kwh: Decimal) -> dict
 def allocate(
     trades: Sequence[Trade], imported_kwh: Mapping[tuple[str, int], Decimal]
 ) -> dict[tuple[str, int], Rounds]:
-    """Allocate all trades in three rounds: what each got, by trade and interval.
+    """Allocate all trades in rounds: what each got, by trade and interval.
 
     imported_kwh: reading by meter and interval; a trade waits until both its meters are
     read. All trades of a meter in an interval must be given, for they share its reading.
@@ -134,10 +135,9 @@ def allocate(
         seller = shares.get((one.seller_meter, one.interval), {}).get(one.trade)
         buyer = shares.get((one.buyer_meter, one.interval), {}).get(one.trade)
         if seller is None or buyer is None:
-            rounds[one.trade, one.interval] = Rounds(seller, None, None)
-            continue
-        capped = min(buyer, seller)
-        rounds[one.trade, one.interval] = Rounds(seller, capped, min(seller, capped))
+            rounds[one.trade, one.interval] = Rounds(seller, None)
+        else:
+            rounds[one.trade, one.interval] = Rounds(seller, min(buyer, seller))
     return rounds
 
 

@@ -99,8 +99,7 @@ class Quality(NamedTuple):
 class EnergyContract:
     """A computational agreement: roles, what is known, and formulas over it.
 
-    parameters, signals (by id), telemetry (by source, then field) may lack values. net_zero
-    is what the contract claims; as every flow has a payer and a payee, it cannot be broken.
+    parameters, signals (by id), telemetry (by source, then field) may lack values.
 
     Raises ContractError: E_STATUS; E_DUPLICATE for a role or a metric that is there twice;
     E_SAME_ROLE for a flow from a role to itself; E_UNFILLED for a contract that is active or
@@ -117,7 +116,6 @@ class EnergyContract:
     telemetry: Mapping[str, Mapping[str, Quantity]] = field(
         default_factory=dict[str, "Mapping[str, Quantity]"]
     )
-    net_zero: bool = True
 
     def __post_init__(self) -> None:
         if self.status not in FOLLOWS:

@@ -28,6 +28,7 @@ DEEPEST = 100  # levels in a formula; a sum of a hundred terms has as many
 DEEPEST_NAME = 8  # parts of a name; what an object holds further down has none
 LARGEST_DIGITS = 300  # digits of a decimal that comes in, and places to its point
 LARGEST_BITS = 4096  # of the numerator and of the denominator of any number
+WATTS = ("W", "kW", "MW", "GW", "TW")  # the units of power; KRW and ZMW are currencies
 
 FUNCTIONS = {"abs": {1}, "min": range(1, 99), "max": range(1, 99), "computeTariffPrice": {4}}
 """Every function there is, and how many arguments it takes."""
@@ -81,7 +82,7 @@ class Unit:
         for joint, symbol in _FACTOR.findall(text):
             name = {"KW": "kW", "KWH": "kWh"}.get(symbol, symbol)
             sign = -1 if joint == "/" else 1
-            powers.update({f"{name}h": sign, "h": -sign} if name[-1] == "W" else {name: sign})
+            powers.update({f"{name}h": sign, "h": -sign} if name in WATTS else {name: sign})
         return cls(frozenset((s, p) for s, p in powers.items() if p and s != "1"))
 
     def times(self, other: Unit, sign: int = 1) -> Unit:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl.rounding import (
     EXACT,
-    ROUNDINGS,
     beyond_unit,
     exact_sum,
     money,
@@ -27,38 +26,12 @@ from gridwitness.reference_impl.rounding import (
     shared,
     whole,
 )
-from gridwitness.reference_impl.terms import (
-    SHARED,
-    Discrepancy,
-    Due,
-    Flow,
-    Inputs,
-    Parties,
-    Tax,
-    Terms,
-    Trade,
-)
+from gridwitness.reference_impl.terms import SHARED, Discrepancy, Due, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = [
-    "ROUNDINGS",
-    "Discrepancy",
-    "Due",
-    "Flow",
-    "Inputs",
-    "Parties",
-    "Tax",
-    "Terms",
-    "Trade",
-    "audit_flows",
-    "audit_role_values",
-    "positions",
-    "settle",
-    "settle_fixed",
-    "settled_kwh",
-]
+    from gridwitness.reference_impl.terms import Inputs, Terms
 
 WH_PER_KWH = 1000
 FINER = {
@@ -76,9 +49,9 @@ def settled_kwh(inputs: Inputs) -> dict[str, Fraction]:
     """Give the energy for which each participant pays or is paid, signed.
 
     It is the cleared energy, but for ACTUALS_CAPPED: there a seller's is what was delivered,
-    at most what was cleared, and the buyers share the sum of it in proportion to what they
-    cleared, in whole Wh (finer where cleared or delivered energy is), the odd ones by largest
-    remainder, ties by name. So as much is bought as is sold.
+    at most what was cleared. Where the sum of that is less than what the buyers cleared, they
+    share it in proportion, in whole Wh (finer only if the sum is), the odd ones by largest
+    remainder, ties by name. So as much is bought as is sold, if as much was cleared.
 
     Raises ValueError for a seller whose delivery counts and was not metered.
     """
@@ -93,9 +66,11 @@ def settled_kwh(inputs: Inputs) -> dict[str, Fraction]:
             delivered = max(Fraction(), Fraction(trade.metered_kwh))
             settled[trade.participant] = min(delivered, settled[trade.participant])
     sold = sum((energy for energy in settled.values() if energy > 0), Fraction())
-    parts = (energy.denominator for energy in (sold, *wanted.values()))
-    steps = math.lcm(WH_PER_KWH, *parts)  # in a kWh; none settles above what it cleared
-    part = sold * steps / (sum(wanted.values()) or 1)
+    bought = sum(wanted.values(), Fraction())
+    if sold >= bought:
+        return settled
+    steps = math.lcm(WH_PER_KWH, sold.denominator)  # in a kWh
+    part = sold * steps / bought
     shares = shared({name: energy * part for name, energy in wanted.items()}, int(sold * steps))
     return settled | {name: -Fraction(share, steps) for name, share in shares.items()}
 
@@ -174,6 +149,23 @@ def audit_flows(claimed: Sequence[Flow], inputs: Inputs) -> list[Discrepancy]:
     return found + list(_conduit(claimed, inputs, right))
 
 
+def audit_positions(claimed: Mapping[str, Decimal], flows: Iterable[Flow]) -> list[Discrepancy]:
+    """Give the claimed positions that do not follow from the claimed flows (K2).
+
+    Source: reference_impl/README.md, Settlement, K2.
+    """
+    right = positions(flows)
+    pairs = {
+        name: (claimed.get(name, Decimal()), right.get(name, Decimal()))
+        for name in [*right, *claimed]
+    }
+    return [
+        _off("K2_NOT_FROM_FLOWS", (name, name, "POSITION"), observed, expected)
+        for name, (observed, expected) in pairs.items()
+        if observed != expected
+    ]
+
+
 def audit_role_values(
     values: Sequence[tuple[str, Decimal]], minor_unit: int = 2
 ) -> list[Discrepancy]:
@@ -217,7 +209,8 @@ def _flows(inputs: Inputs, settled: Mapping[str, Fraction]) -> list[Flow]:
     sides = (terms.wheeling_seller_per_kwh, terms.wheeling_buyer_per_kwh)
     collected = charge(agent, "WHEELING", *sides)
     flows.append(_flow(agent, grid, "WHEELING_REMIT", collected))
-    if any(trade.price_per_kwh is not None for trade in trades):
+    # without price differences there is none, even if the powers do not quite sum to zero
+    if len({prices[name] for name, energy in settled.items() if energy}) > 1:
         flows.append(_flow(agent, grid, "CONGESTION_RENT", rent))
     flows.extend(_paid(due, terms) for due in _deviations(inputs))
     return [flow for flow in flows if flow.amount and flow.payer != flow.payee]
@@ -247,7 +240,7 @@ def _deviations(inputs: Inputs) -> Iterator[Due]:
     if terms.mode == "VIRTUAL_METER":
         net_kwh = abs(sum(metered.values(), Fraction()))
         amount = net_kwh * Fraction(terms.virtual_meter_per_kwh)
-        yield Due(agent, terms.penalty_payee or grid, "VIRTUAL_METER_DEVIATION", amount)
+        yield Due(agent, grid, "VIRTUAL_METER_DEVIATION", amount)
 
 
 def _taxes(
@@ -321,10 +314,13 @@ def _flow_problems(
     if not amount.is_finite():
         raise ValueError(f"{amount} is no amount")
     rest, unit = beyond_unit(amount, minor_unit), money(1, minor_unit)
-    strange = {flow.payer, flow.payee}.difference(known) or flow.payer == flow.payee
-    if strange or amount < 0 or rest:
-        observed = f"{amount:f} from {flow.payer} to {flow.payee}"
-        expected = f"two different parties of the market, an amount in whole {unit}"
+    faults = [f"unknown party {one}" for one in dict.fromkeys(flow[:2]) if one not in known]
+    faults += ["pays itself"] if flow.payer == flow.payee else []
+    faults += ["below zero"] if amount < 0 else []
+    faults += [f"finer than {unit}"] if rest else []
+    if faults:
+        observed = f"{amount:f} ({', '.join(faults)})"
+        expected = f"zero or more in whole {unit}, between two parties of the market"
         yield Discrepancy("K1_FLOW", *key, observed, expected, (rest or amount).copy_abs())
     if rest:
         yield _off("K1_SUB_MINOR_UNIT", key, amount, EXACT.subtract(amount, rest))

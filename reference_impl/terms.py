@@ -31,6 +31,8 @@ KINDS = (
     "VIRTUAL_METER_DEVIATION",
     "TAX",
 )
+TAXABLE = (*SHARED, "IMBALANCE_SHORT", "IMBALANCE_LONG", "DEVIATION_PENALTY")
+"""The kinds that a participant may have to pay, tax aside."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,8 @@ from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter, Utility
-from gridwitness.reference_impl.settlement import (
-    Inputs,
-    Parties,
-    Terms,
-    Trade,
-    audit_flows,
-    settle,
-)
+from gridwitness.reference_impl.settlement import audit_flows, settle
+from gridwitness.reference_impl.terms import Inputs, Parties, Terms, Trade
 from gridwitness.signing import sign
 from gridwitness.trace import Step
 from gridwitness.views import ClearingResult, Offer

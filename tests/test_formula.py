@@ -295,6 +295,17 @@ def test_what_is_no_unit_is_refused(text: str):
         Unit.read(text, 7)
 
 
+@pytest.mark.parametrize("currency", ["KRW", "ZMW"])
+def test_a_currency_that_ends_like_a_power_is_a_currency(currency: str):
+    names = Names(
+        {"price": Quantity(Decimal(9), f"{currency}/kWh"), "energy": Quantity(Decimal(2), "kWh")}
+    )
+    unit = evaluate("price × energy", names).unit
+    assert str(unit) == currency
+    assert unit is not None
+    assert unit.is_money
+
+
 def test_power_by_time_by_price_is_money_and_power_by_price_is_not():
     text = "(clearingPrice + marketMakingFee) × clearedPower[PROSUMER.era]"
     right = evaluate(f"{text} × hours", MARKET)

@@ -12,6 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridwitness.reference_impl.settlement import (
+    audit_flows,
+    audit_positions,
+    audit_role_values,
+    positions,
+    settle,
+    settle_fixed,
+    settled_kwh,
+)
+from gridwitness.reference_impl.terms import (
+    MODES,
     Due,
     Flow,
     Inputs,
@@ -19,14 +29,7 @@ from gridwitness.reference_impl.settlement import (
     Tax,
     Terms,
     Trade,
-    audit_flows,
-    audit_role_values,
-    positions,
-    settle,
-    settle_fixed,
-    settled_kwh,
 )
-from gridwitness.reference_impl.terms import MODES
 
 PARTIES = Parties("agent", "grid")
 HOUR, QUARTER = Fraction(1), Fraction(1, 4)
@@ -280,6 +283,20 @@ def test_a_payment_that_is_none_is_caught(wrong: Flow, also: list[str]):
     assert codes([*RIGHT, wrong]) == ["K1_FLOW", *also]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        (flow("s", "x", "TIP", "1.00"), "1.00 (unknown party x)"),
+        (flow("x", "x", "TIP", "1"), "1 (unknown party x, pays itself)"),
+        (flow("s", "b", "TIP", "-1.00"), "-1.00 (below zero)"),
+        (flow("s", "b", "TIP", "0.005"), "0.005 (finer than 0.01)"),
+    ],
+)
+def test_a_payment_that_is_none_is_told_with_its_fault(wrong: Flow, fault: str):
+    first = audit_flows([*RIGHT, wrong], of(CHARGED, "6.00", *TRADES))[0]
+    assert (first.code, first.observed) == ("K1_FLOW", fault)
+
+
 def test_a_unit_kept_by_the_agent_is_caught():
     claimed = [flow("agent", "s", "ENERGY", "29.99"), *RIGHT[1:]]
     assert codes(claimed) == ["K3_MCA_CONDUIT", "K4_AMOUNT", "K6_ENERGY_LEG_UNBALANCED"]
@@ -416,14 +433,28 @@ def test_what_is_settled_has_no_discrepancy(market: Inputs, order: Random):
     assert audit_flows(flows, market) == []
 
 
+WH = Fraction(1, 1000)
+
+
 @given(markets())
 @settings(max_examples=60, deadline=None)
-def test_as_much_is_bought_as_is_sold_and_nobody_settles_more_than_it_cleared(market: Inputs):
+def test_as_much_is_bought_as_is_sold_and_nobody_settles_a_wh_more_than_it_cleared(market: Inputs):
     energies = settled_kwh(market)
     assert sum(energies.values()) == 0
     for one in market.trades:
         cleared = Fraction(one.cleared_kw) * market.hours
-        assert min(0, cleared) <= energies[one.participant] <= max(0, cleared)
+        assert min(0, cleared) - WH < energies[one.participant] <= max(0, cleared)
+
+
+@given(markets())
+@settings(max_examples=60, deadline=None)
+def test_shares_of_whole_watt_hours_are_whole_or_as_cleared(market: Inputs):
+    energies = settled_kwh(market)
+    sold = sum(energy for energy in energies.values() if energy > 0)
+    cleared = {one.participant: Fraction(one.cleared_kw) * market.hours for one in market.trades}
+    bought = {name: energy for name, energy in energies.items() if cleared[name] < 0}
+    as_cleared = all(energy == cleared[name] for name, energy in bought.items())
+    assert as_cleared or sold % WH or not any(energy % WH for energy in bought.values())
 
 
 @given(markets())
@@ -520,6 +551,15 @@ def test_a_node_price_below_zero_turns_the_payments_of_that_node_alone():
     ]
 
 
+def test_powers_that_do_not_quite_balance_are_no_congestion():
+    trades = (trade("s", "5.001", price="6.00"), trade("b", "-5", price="6.00"))
+    idle = trade("idle", "0", price="9.00")
+    inputs = of(FREE, "0", *trades, idle)
+    assert {one.kind for one in settle(inputs)} == {"ENERGY"}
+    paid_by_the_grid = [*settle(inputs), flow("grid", "agent", "CONGESTION_RENT", "0.01")]
+    assert "K4_AMOUNT" in {one.code for one in audit_flows(paid_by_the_grid, inputs)}
+
+
 def test_rent_that_the_agent_keeps_is_caught():
     inputs = of(FREE, "0", trade("n", "2", price="1.00"), trade("b", "-2", price="3.00"))
     claimed = [one for one in settle(inputs) if one.kind != "CONGESTION_RENT"]
@@ -592,6 +632,68 @@ def test_the_odd_watt_hours_go_to_the_first_by_name():
         "b2": -3.333,
         "b3": -3.333,
     }
+
+
+def test_who_cleared_a_fraction_of_a_watt_hour_still_shares_whole_ones():
+    # 400 of 500 Wh, for 333.325 and 166.675: 266.66 and 133.34, the odd one to 0.66.
+    trades = (trade("s", "2", "0.4"), trade("b1", "-1.3333"), trade("b2", "-0.6667"))
+    inputs = of(CAPPED, "100", *trades, hours=QUARTER)
+    assert settled_kwh(inputs) == {"s": 400 * WH, "b1": -267 * WH, "b2": -133 * WH}
+    assert amounts(settle(inputs), "ENERGY") == {"s": "40.00", "b1": "26.70", "b2": "13.30"}
+
+
+def test_only_a_delivery_finer_than_a_watt_hour_is_shared_finer():
+    # 1.5 Wh of 2, for two equal buyers.
+    trades = (trade("s", "0.002", "0.0015"), trade("b1", "-0.001"), trade("b2", "-0.001"))
+    assert settled_kwh(of(CAPPED, "1", *trades)) == {
+        "s": WH * 3 / 2,
+        "b1": -WH,
+        "b2": -WH / 2,
+    }
+
+
+def test_what_was_delivered_whole_is_bought_as_cleared():
+    trades = (trade("s", "2", "0.5"), trade("b1", "-1.3333"), trade("b2", "-0.6667"))
+    energies = settled_kwh(of(CAPPED, "100", *trades, hours=QUARTER))
+    assert energies == {
+        "s": Fraction("0.5"),
+        "b1": Fraction("-0.333325"),
+        "b2": Fraction("-0.166675"),
+    }
+
+
+def test_a_capped_buyer_never_pays_for_more_than_it_cleared():
+    inputs = of(CAPPED, "6.00", trade("s", "5.001", "6"), trade("b", "-5"))
+    assert settled_kwh(inputs)["b"] == -5
+    inputs = of(CAPPED, "6.00", trade("s", "9", "8"), trade("b", "-5"))
+    assert settled_kwh(inputs)["b"] == -5
+
+
+def test_a_capped_buyer_who_takes_more_pays_no_penalty():
+    flows = settled(CAPPED, "6.00", trade("s", "5", "5"), trade("b", "-5", "-7"))
+    assert {one.kind for one in flows} == {"ENERGY"}
+
+
+def test_sellers_who_cleared_alike_and_delivered_otherwise_are_not_alike():
+    inputs = of(CAPPED, "6.00", trade("s1", "5", "4"), trade("s2", "5", "5"), trade("b", "-10"))
+    other = {"s1": "s2", "s2": "s1"}
+    swapped = [
+        one._replace(payee=other.get(one.payee, one.payee)) if one.kind == "ENERGY" else one
+        for one in settle(inputs)
+    ]
+    found = {(one.code, one.payee) for one in audit_flows(swapped, inputs)}
+    assert {("K4_AMOUNT", "s1"), ("K4_AMOUNT", "s2")} <= found
+
+
+def test_the_odd_watt_hour_may_be_settled_by_any_of_the_buyers_who_cleared_alike():
+    # 5 Wh for two at 10.00: 0.03 and 0.02.
+    trades = (trade("s", "0.006", "0.005"), trade("b1", "-0.003"), trade("b2", "-0.003"))
+    inputs = of(replace(FREE, mode="ACTUALS_CAPPED"), "10.00", *trades)
+    flows = settle(inputs)
+    assert amounts(flows, "ENERGY") == {"s": "0.05", "b1": "0.03", "b2": "0.02"}
+    other = {"b1": "b2", "b2": "b1"}
+    swapped = [one._replace(payer=other.get(one.payer, one.payer)) for one in flows]
+    assert audit_flows(swapped, inputs) == []
 
 
 def test_a_seller_who_draws_delivers_nothing():
@@ -695,8 +797,13 @@ def test_the_metered_quantity_paid_in_place_of_the_settled_one_is_named():
 def test_the_cleared_quantity_paid_for_a_partial_delivery_is_named():
     inputs = of(CAPPED, "6.00", trade("s", "5", "4"), trade("b", "-5"))
     claimed = [*settled(FREE, "6.00", trade("s", "5"), trade("b", "-5")), *settle(inputs)[2:]]
-    found = {one.code for one in audit_flows(claimed, inputs)}
-    assert found == {"K4_AMOUNT", "K7_QUANTITY"}
+    found = [(one.code, one.payer, one.payee) for one in audit_flows(claimed, inputs)]
+    assert sorted(found) == [
+        ("K4_AMOUNT", "agent", "s"),
+        ("K4_AMOUNT", "b", "agent"),
+        ("K7_QUANTITY", "agent", "s"),
+        ("K7_QUANTITY", "b", "agent"),
+    ]
 
 
 def test_a_penalty_within_the_band_is_caught():
@@ -718,6 +825,17 @@ def test_the_decimals_of_another_currency_are_named(decimals: int, amount: str, 
     inputs = of(replace(FREE, minor_unit=decimals), "15.4", trade("s", "3.3"), trade("b", "-3.3"))
     claimed = [flow("agent", "s", "ENERGY", amount), flow("b", "agent", "ENERGY", amount)]
     assert {one.code for one in audit_flows(claimed, inputs)} == found
+
+
+@pytest.mark.parametrize(
+    ("decimals", "price", "code"), [(0, "15.4", "K1_FLOW"), (3, "0.0154", "K4_AMOUNT")]
+)
+def test_yen_and_dinars_settled_in_two_decimals_are_named(decimals: int, price: str, code: str):
+    # 50.82 for 51, and 0.05 for 0.051.
+    inputs = of(replace(FREE, minor_unit=decimals), price, trade("s", "3.3"), trade("b", "-3.3"))
+    claimed = settle(inputs._replace(terms=FREE))
+    found = [(one.code, one.payee) for one in audit_flows(claimed, inputs)]
+    assert {(code, "s"), ("K4_AMOUNT", "s"), ("K12_MINOR_UNIT", "s")} <= {*found}
 
 
 def test_a_payment_in_another_currency_is_caught():
@@ -769,6 +887,19 @@ def test_a_fixed_price_is_paid_by_the_buyer_to_the_seller():
         flow("s", "b", "ENERGY", "1.00"),
         flow("b", "GOVERNMENT", "TAX", "0.18"),
     ]
+
+
+def test_positions_that_do_not_follow_from_the_flows_are_named():
+    claimed = positions(RIGHT) | {"s": Decimal("29.00"), "x": Decimal("-0.50")}
+    found = [(one.code, one.payer, one.size) for one in audit_positions(claimed, RIGHT)]
+    assert found == [
+        ("K2_NOT_FROM_FLOWS", "s", Decimal("0.50")),
+        ("K2_NOT_FROM_FLOWS", "x", Decimal("0.50")),
+    ]
+    assert audit_positions(positions(RIGHT), RIGHT) == []
+    assert [one.observed for one in audit_positions({}, [flow("s", "b", "FEE", "1.00")])] == [
+        "0"
+    ] * 2
 
 
 def test_role_values_sum_to_zero_as_decimals():

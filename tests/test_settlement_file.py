@@ -127,11 +127,6 @@ def test_everyone_is_paid_at_the_price_of_the_own_node():
     ]
 
 
-def test_a_node_means_nothing_where_nodes_have_no_prices():
-    trades = (who("s", "5", node="NORTH"), who("b", "-5", node="SOUTH"))
-    assert lines(market(*trades)) == lines(market())
-
-
 @pytest.mark.parametrize("price", [None, "missing"])
 def test_no_market_price_is_needed_where_every_node_has_one(price: str | None):
     trades = (who("s", "5", node="N"), who("b", "-5", node="N"), who("idle", "0"))
@@ -151,8 +146,8 @@ def test_wheeling_is_one_charge_or_one_for_each_side():
     assert [one[0] for one in buyer if one[2] == "WHEELING"] == ["b"]
 
 
-@pytest.mark.parametrize("band", ["penaltyBand", "band", "bandFraction", "tolerance"])
-@pytest.mark.parametrize("mode", ["DEVIATION_PENALTY", "PENALTY", "PENALTY_BAND", "AS_CLEARED"])
+@pytest.mark.parametrize("band", ["penaltyBand", "band", "bandFraction"])
+@pytest.mark.parametrize("mode", ["DEVIATION_PENALTY", "AS_CLEARED"])
 def test_a_band_has_several_spellings(band: str, mode: str):
     # 1 kWh short of 5, 0.5 of it within the band.
     imbalance = {"mode": mode, "penaltyPerKWh": "2.00", band: "0.1", "payee": "DISCOM"}
@@ -171,7 +166,7 @@ def test_every_mode_is_read():
     assert imbalance(mode="TWO_SETTLEMENT", shortPrice="9.00", longPrice="-3.00")[2:] == [
         ("s", "GRID_OPERATOR", "IMBALANCE_SHORT", "9.00")
     ]
-    assert imbalance(mode="ACTUALS_CAPPED", penaltyRate="0.5") == [
+    assert imbalance(mode="ACTUALS_CAPPED", penaltyPerKWh="0.5") == [
         ("MCA", "s", "ENERGY", "24.00"),
         ("b", "MCA", "ENERGY", "24.00"),
         ("s", "GRID_OPERATOR", "DEVIATION_PENALTY", "0.50"),
@@ -209,10 +204,33 @@ def test_a_violation_names_code_participant_size_and_payment():
         {
             "code": "K6_ENERGY_LEG_UNBALANCED",
             "size": "0.01",
-            "message": "ENERGY MCA: 0.01, right is 0.00",
+            "message": "energy received less paid by MCA: 0.01, right is 0.00",
         },
-        {"code": "K3_MCA_CONDUIT", "size": "0.01", "message": "FEE MCA: 0.01, right is 0.00"},
+        {
+            "code": "K3_MCA_CONDUIT",
+            "size": "0.01",
+            "message": "kept by MCA: 0.01, right is 0.00",
+        },
     ]
+
+
+def test_positions_follow_from_the_flows_beside_them():
+    body = market() | answer(market())
+    wrong = body | {"positions": {"s": "30.01", "b": "-30.00", "x": "1"}}
+    found = {one["participant"]: one["message"] for one in violations(wrong)}
+    assert found == {
+        "s": "POSITION s: 30.01, right is 30.00",
+        "x": "POSITION x: 1, right is 0",
+    }
+    assert {one["code"] for one in violations(wrong)} == {"K2_NOT_FROM_FLOWS"}
+    assert len(violations(body | {"positions": {}})) == 2
+
+
+def test_powers_may_be_as_unbalanced_as_their_rounding_explains():
+    body = market(who("s", "5"), who("b", "-5.001"), clearingPrice="6.01")
+    assert violations(body | {"flows": answer(body)["flows"]}) == []
+    body = market(*(who(name, "1.6665") for name in ("s1", "s2", "s3")), who("b", "-5"))
+    assert violations(body | {"flows": answer(body)["flows"]}) == []
 
 
 def test_a_flow_may_name_its_currency():
@@ -309,15 +327,31 @@ def tax(**stated: Any) -> dict[str, Any]:
             "number",
         ),
         (
-            imbalance(mode="AS_CLEARED", band="0.1", tolerance="0.2"),
-            *("/profile/imbalance/tolerance", "said already", "give penaltyBand only"),
+            imbalance(mode="AS_CLEARED", band="0.1", bandFraction="0.2"),
+            *("/profile/imbalance/bandFraction", "said already", "give penaltyBand only"),
         ),
         (imbalance(mode="ACTUALS_CAPPED"), "/participants/0/meteredKWh", "missing", "a number"),
         (
-            imbalance(mode="VIRTUAL_METER", rate="0.1"),
+            imbalance(mode="VIRTUAL_METER", ratePerKWh="0.1"),
             *("/participants/0/meteredKWh", "missing", "a number"),
         ),
+        (
+            imbalance(mode="AS_CLEARED", penaltyBand="1.01"),
+            *("/profile/imbalance/penaltyBand", "is 1.01", "from 0 to 1"),
+        ),
+        (
+            imbalance(mode="VIRTUAL_METER", ratePerKWh="0.1", payee="DISCOM"),
+            *("/profile/imbalance/payee", "not known", "deviationPerKWh"),
+        ),
         (tax(rate="-1"), "/profile/tax/rate", "-1", "zero or more"),
+        (tax(rate="18"), "/profile/tax/rate", "is 18", "from 0 to 1"),
+        (tax(base=["FEE", "TAX"]), "/profile/tax/base/1", "TAX", "ENERGY, FEE, PLATFORM_FEE"),
+        (tax(base=["WHEELING_REMIT"]), "/profile/tax/base/0", "WHEELING_REMIT", "ENERGY"),
+        (tax(base=["CONGESTION_RENT"]), "/profile/tax/base/0", "CONGESTION_RENT", "ENERGY"),
+        (
+            tax(base=["VIRTUAL_METER_DEVIATION"]),
+            *("/profile/tax/base/0", "VIRTUAL_METER_DEVIATION", "ENERGY"),
+        ),
         (tax(base=["LUCK"]), "/profile/tax/base/0", "LUCK", "ENERGY"),
         (tax(base="FEE"), "/profile/tax/base", "FEE", "an array"),
         (tax(per="year"), "/profile/tax/per", "year", "line, invoice"),
@@ -340,6 +374,16 @@ def tax(**stated: Any) -> dict[str, Any]:
             "/participants/0/node",
             "M",
             "nodePrices",
+        ),
+        (market(who("s", 1, node="M")), "/participants/0/node", "no price", "nodePrices"),
+        (market(who("s", 1, node="M"), nodePrices={}), "/participants/0/node", "no p", "nodeP"),
+        (market(nodeprices={}), "/nodeprices", "not known", "did you mean nodePrices?"),
+        (market(clearingprice=None), "/clearingprice", "not known", "mean clearingPrice?"),
+        (market(participant=[]), "/participant", "not known", "mean participants?"),
+        (market(who("s", 5), who("b", -4)), "/participants", "sum to 1", "explains 0.001 at"),
+        (
+            market(who("s", "5"), who("b", "-5.0011")),
+            *("/participants", "sum to -0.0011", "0.001 at most"),
         ),
         (market(participants=None), "/participants", "missing", "an array"),
         (market(who("s", 1), who("s", -1)), "/participants/1/id", "s is taken", "name"),
@@ -364,7 +408,14 @@ def test_a_mistake_is_told_with_its_place(body: Any, pointer: str, what: str, me
     [
         (market(), "", "claims nothing", "flows, or roleValues"),
         (market(flows={}), "/flows", "{}", "an array"),
-        (market(flows=[{"...": "1001 flows"}]), "/flows/0/from", "missing", "a text"),
+        (market(flows=[{"...": "1001 flows"}]), "/flows/0/...", "not known", "known here: from"),
+        (market(flows=[{"to": "s"}]), "/flows/0/from", "missing", "a text"),
+        (
+            market(flows=[flow("s", "b", "FEE", 1, curency="INR")]),
+            *("/flows/0/curency", "not known", "mean currency?"),
+        ),
+        (market(flows=[], positions=[]), "/positions", "[]", "an object"),
+        (market(flows=[], positions={"s": "x"}), "/positions/s", "x", "a number"),
         (market(flows=[flow("s", "b", "FEE", "x")]), "/flows/0/amount", '"x"', "a number"),
         (market(flows=[flow("s", "b", "FEE", None)]), "/flows/0/amount", "missing", "a number"),
         ({"flows": []}, "/profile", "missing", "an object"),

@@ -11,16 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridwitness.reference_impl.settlement import (
-    Inputs,
-    Parties,
-    Tax,
-    Terms,
-    Trade,
-    positions,
-    settle,
-)
+from gridwitness.reference_impl.settlement import positions, settle
 from gridwitness.reference_impl.settlement_many import settle_intervals, settle_many
+from gridwitness.reference_impl.terms import Inputs, Parties, Tax, Terms, Trade
 
 PARTIES = Parties("agent", "grid")
 FREE = Terms("INR")

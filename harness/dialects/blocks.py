@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import isodate
 
 from gridwitness.reference_impl.curves import Point
-from gridwitness.reference_impl.settlement import ROUNDINGS
+from gridwitness.reference_impl.rounding import ROUNDINGS
 from gridwitness.views import (
     Charges,
     Interval,

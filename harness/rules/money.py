@@ -11,14 +11,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.reference_impl import settlement
-from gridwitness.reference_impl.settlement import Flow, Inputs, Parties, Trade
+from gridwitness.reference_impl.terms import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gridwitness.reference_impl.settlement import Discrepancy
+    from gridwitness.reference_impl.terms import Discrepancy
     from gridwitness.rules import Outcome
     from gridwitness.story import Chapter, Said
     from gridwitness.trace import Trace
