@@ -32,7 +32,7 @@ Flags = NDArray[np.bool_]
 Some = TypeVar("Some")
 
 BLOCK = 1 << 16
-"""Curves taken at a time: few enough to stay in the cache. Fixed, for sums depend on it."""
+"""Curves taken at a time: few enough to stay in the cache."""
 MOST_STEPS = 2.0**53
 MILLIWATT = Decimal("0.000001")
 
@@ -72,7 +72,7 @@ class Book:
                 _refuse("E_NOT_MONOTONE", k, power < steps[k - 1], "has a power that falls")
             finer = np.floor(power) != power
             _refuse("E_FINER_THAN_STEP", k, finer, f"is no whole multiple of {self.step_kw} kW")
-        if np.maximum(np.abs(steps[0]), np.abs(steps[-1])).sum() > MOST_STEPS:
+        if np.maximum(-steps[0], steps[-1]).sum() > MOST_STEPS:
             message = f"the powers are more than 2**53 steps of {self.step_kw} kW: take larger ones"
             raise OfferError(OfferProblem("E_TOO_MANY_STEPS", None, message))
 
@@ -180,7 +180,7 @@ def _clipped(book: Book, limits: Floats) -> tuple[Floats, Floats]:
 def in_blocks(work: Callable[[slice], Some], count: int, threads: int = 1) -> list[Some]:
     """Do the work block by block; the results are in order, however many threads there are."""
     blocks = [slice(at, min(at + BLOCK, count)) for at in range(0, count, BLOCK)]
-    if threads == 1 or len(blocks) == 1:
+    if threads == 1 or len(blocks) < 4 * threads:
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, blocks))
@@ -261,23 +261,24 @@ def suspects(  # noqa: PLR0913 (a claim and its two tolerances)
 
     Source: reference_impl/README.md, Tolerance.
     """
-    claimed = in_steps(power_kw, book.step_kw)
     slack = tolerance_kw / float(book.step_kw)
 
+    @np.errstate(invalid="ignore")
     def of_block(block: slice) -> tuple[int, Ints]:
         prices, steps = book.prices[:, block], book.steps[:, block]
         here = price[block] if isinstance(price, np.ndarray) else price
-        step = np.rint(np.where(np.isfinite(claimed[block]), claimed[block], 0.0))
+        claimed = in_steps(power_kw[block], book.step_kw)
+        step = np.rint(claimed)
         # Prices are off by half a unit in the last place, and so is each difference of two.
-        scale = max(np.abs(prices[[0, -1]]).max(), np.abs(here).max())
+        scale = max(-prices[0].min(), prices[-1].max(), np.abs(here).max())
         inward = tolerance_price - 2.0**-48 * scale
         low, _ = offered(prices, steps, here - inward)
         high, more = offered(prices, steps, here + inward)
-        margin = slack - 2.0**-48 * np.maximum(np.abs(steps[0]), np.abs(steps[-1]))
+        margin = slack - 2.0**-48 * np.maximum(-steps[0], steps[-1])
         high += margin if more is None else margin + more
-        on_curve = (low - margin <= step) & (step <= high) & (step == claimed[block])
+        on_curve = np.isfinite(here) & (low - margin <= step) & (step <= high) & (step == claimed)
         exact = np.abs(step).sum() <= MOST_STEPS
-        net = int(step.sum()) if exact else sum(map(int, step.tolist()))
+        net = int(step.sum()) if exact else sum(map(int, step[np.isfinite(step)].tolist()))
         return net, np.flatnonzero(~on_curve) + block.start
 
     found = in_blocks(of_block, book.participants, threads)

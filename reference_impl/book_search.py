@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FAR = float(np.finfo(np.float64).max / 4)
 """Beyond all prices, and yet the distance of two such is a number."""
-FEW = 1 << 11
+FEW = 1 << 12
 """So many curves are looked at one by one; of more, a sample is."""
 GOLDEN = 0.6180339887498949
 """Its multiples, less their whole parts, lie evenly, and in step with no pattern."""
@@ -112,9 +112,10 @@ class Curves(NamedTuple):
     def sample(self, markets: int) -> Curves:
         """Give all curves where they are few, else some from all over."""
         count = len(self.home)
-        size = max(FEW, 16 * markets, int(count ** (2 / 3)))
-        some = (np.arange(size) * GOLDEN % 1 * count).astype(np.int64)
-        return self.of(some) if size < count else self
+        size = max(FEW // 4, 16 * markets, int(count ** (2 / 3)))
+        if count <= max(FEW, size):
+            return self
+        return self.of((np.arange(size) * GOLDEN % 1 * count).astype(np.int64))
 
     def points_between(
         self, low: Floats | float, high: Floats | float, block: slice = slice(None)

@@ -32,8 +32,11 @@ def clear_by_sorting(book: Book) -> tuple[float, Floats]:
     above = steps[0].sum() + np.cumsum(climb + step)
     below = above - step
     at = int(np.searchsorted(above, 0.0))
-    if below[at] <= 0:  # within a step
-        found, part = price[at], -below[at] / step[at] if step[at] else 0.0
+    if below[at] <= 0:  # within the steps of all who ask the same price
+        found = price[at]
+        low = below[np.searchsorted(price, found)]
+        high = above[np.searchsorted(price, found, side="right") - 1]
+        part = -low / (high - low) if low < high else 0.0
     else:
         over, lack = below[at], -above[at - 1]
         found, part = price[at - 1] + (price[at] - price[at - 1]) * lack / (lack + over), 0.0
