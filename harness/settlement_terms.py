@@ -12,9 +12,10 @@ Belongs here: every key of the profile. Does not belong here: what the terms do
 |---|---|
 | AS_CLEARED (or DEVIATION_PENALTY), ACTUALS_CAPPED | penaltyPerKWh, penaltyBand, payee |
 | TWO_SETTLEMENT | shortPrice and longPrice, which have to be there; and the same |
-| VIRTUAL_METER | deviationPerKWh (or ratePerKWh), which has to be there |
+| VIRTUAL_METER | deviationPerKWh, which has to be there |
 
-penaltyBand may be called band or bandFraction. It and the rate of the tax are shares from 0 to
+penaltyBand may be called band or bandFraction, deviationPerKWh ratePerKWh, rate or
+penaltyPerKWh. The band and the rate of the tax are shares from 0 to
 1. What is not stated is free.
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_DECIMALS = 9
 BAND = ("penaltyBand", "band", "bandFraction")
-DEVIATION = ("deviationPerKWh", "ratePerKWh")
+DEVIATION = ("deviationPerKWh", "ratePerKWh", "rate", "penaltyPerKWh")
 
 
 def read_terms(profile: Place) -> Terms:

@@ -15,7 +15,7 @@ from decimal import Decimal  # noqa: TC003
 from fractions import Fraction  # noqa: TC003
 from typing import TYPE_CHECKING
 
-from gridwitness.reference_impl.curves import Curve, Point, curve_problems
+from gridwitness.reference_impl.curves import Curve, Number, Point, curve_problems
 from gridwitness.reference_impl.terms import Terms
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class OfferCurve(View):
     """A curve as it was sent, valid or not: prices per kWh, powers in kW, export positive."""
 
     currency: str | None
-    min_export_kw: Decimal
-    max_export_kw: Decimal
+    min_export_kw: Number
+    max_export_kw: Number
     points: tuple[Point, ...]
 
     def problems(self) -> Iterator[OfferProblem]:

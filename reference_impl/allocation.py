@@ -182,8 +182,8 @@ def settle_trade(
         (seller, seller_discom, "DEVIATION_PENALTY", short_kwh * Fraction(rates.penalty_per_kwh)),
     )
     flows = [
-        Flow(*who, kind, rounded(exact, rates.rounding, rates.minor_unit))
-        for *who, kind, exact in amounts
+        Flow(owes, owed, kind, rounded(exact, rates.rounding, rates.minor_unit))
+        for owes, owed, kind, exact in amounts
     ]
     return [flow for flow in flows if flow.amount]
 

@@ -244,7 +244,7 @@ def _refuse_ragged(rows: Sequence[Sequence[Decimal]]) -> None:
 
 
 def _sum(values: Iterable[Decimal | Fraction]) -> Fraction:
-    return sum(map(Fraction, values), Fraction())
+    return sum((Fraction(value) for value in values), Fraction())
 
 
 def _mean(values: Sequence[Decimal | Fraction]) -> Fraction:

@@ -70,10 +70,13 @@ def clear_intervals(
 ) -> list[BookClearing]:
     """Clear many markets at once: interval k is the participants offsets[k] to offsets[k + 1].
 
-    The same results as `clear_book` of each, sooner where they are many and not large.
+    The same as `clear_book` of each, but for rounding, and sooner where they are many and small.
+    Raises ValueError for intervals that are not the whole book, and OfferError as `clear_book`.
     """
     floor, cap = _checked(book, bounds)
     count = np.diff(offsets)
+    if offsets[0] != 0 or offsets[-1] != book.participants or (count < 0).any():
+        raise ValueError(f"the intervals must part 0 to {book.participants}: offsets are {offsets}")
     forest, home = markets(len(count)), np.repeat(np.arange(len(count)), count)
     curves = Curves.at(book.prices, book.steps, home)
     ends, highest = price_ends(forest, curves, np.zeros(len(count)), threads)

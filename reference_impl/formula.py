@@ -12,7 +12,6 @@ own, only these reach `ast`, and its tree is walked; nothing is ever run as Pyth
 from __future__ import annotations
 
 import ast
-import operator
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,13 +32,16 @@ WATTS = ("W", "kW", "MW", "GW", "TW")  # the units of power; KRW and ZMW are cur
 FUNCTIONS = {"abs": {1}, "min": range(1, 99), "max": range(1, 99), "computeTariffPrice": {4}}
 """Every function there is, and how many arguments it takes."""
 
-_CHOICES: Mapping[str, Callable[[Sequence[Fraction]], Fraction]]
-_CHOICES = {"abs": lambda numbers: abs(numbers[0]), "min": min, "max": max}
+_CHOICES: Mapping[str, Callable[[Sequence[Fraction]], Fraction]] = {
+    "abs": lambda numbers: abs(numbers[0]),
+    "min": min,
+    "max": max,
+}
 _OPERATIONS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Add: Fraction.__add__,
+    ast.Sub: Fraction.__sub__,
+    ast.Mult: Fraction.__mul__,
+    ast.Div: Fraction.__truediv__,
 }
 _AS_PYTHON = {"−": "-", "×": "*", "÷": "/"}
 _TOKEN = re.compile(
@@ -80,9 +82,12 @@ class Unit:
             raise FormulaError("E_UNIT", column, message)
         powers: Counter[str] = Counter()
         for joint, symbol in _FACTOR.findall(text):
-            name = {"KW": "kW", "KWH": "kWh"}.get(symbol, symbol)
+            name = str({"KW": "kW", "KWH": "kWh"}.get(symbol, symbol))
             sign = -1 if joint == "/" else 1
-            powers.update({f"{name}h": sign, "h": -sign} if name in WATTS else {name: sign})
+            for part, power in (
+                ((f"{name}h", sign), ("h", -sign)) if name in WATTS else ((name, sign),)
+            ):
+                powers[part] += power
         return cls(frozenset((s, p) for s, p in powers.items() if p and s != "1"))
 
     def times(self, other: Unit, sign: int = 1) -> Unit:
@@ -178,7 +183,8 @@ class Names:
     def _indexed(self, path: str, key: str) -> list[str]:
         path = path if path in self._nodes else path.removesuffix(".value")
         values = [quantity.value for _, quantity in self._named(key)]
-        keys = {key, *values} if len(values) == 1 and isinstance(values[0], str) else {key}
+        named = values[0] if len(values) == 1 else None
+        keys = {key, named} if isinstance(named, str) else {key}
         if known := sorted(f"{path}.{one}" for one in keys if f"{path}.{one}" in self._nodes):
             return known
         if [quantity.value for _, quantity in self._named(path)] == [None]:

@@ -362,13 +362,15 @@ def _mistakes(inputs: Inputs) -> list[tuple[str, Mapping[Key, Decimal]]]:
     powers = {trade.participant: Fraction(trade.cleared_kw) for trade in trades}
     cleared = {name: power * inputs.hours for name, power in powers.items()}
     metered = {t.participant: Fraction(t.metered_kwh) for t in trades if t.metered_kwh is not None}
-    made = [("K7_QUANTITY", inputs, energy) for energy in (cleared, cleared | metered)]
+    made: list[tuple[str, Inputs, Mapping[str, Fraction]]] = [
+        ("K7_QUANTITY", inputs, energy) for energy in (cleared, cleared | metered)
+    ]
     if inputs.hours != 1:
         made.append(("K11_POWER_AS_ENERGY", inputs, powers))
     for decimals in {0, 2, 3} - {inputs.terms.minor_unit}:
         terms = replace(inputs.terms, minor_unit=decimals)
         made.append(("K12_MINOR_UNIT", inputs._replace(terms=terms), settled))
-    return [(code, _totals(_flows(*mistaken))) for code, *mistaken in made]
+    return [(code, _totals(_flows(mistaken, energy))) for code, mistaken, energy in made]
 
 
 def _conduit(

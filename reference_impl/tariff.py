@@ -227,9 +227,14 @@ class Cost:
 
         Source: OCPI 2.2.1, mod_tariffs, Tariff object, notes on min_price and max_price.
         """
-        total = _sum(self.lines)
-        total = Amount(*map(max, total, map(Fraction, self.tariff.min_price or total)))
-        return Amount(*map(min, total, map(Fraction, self.tariff.max_price or total)))
+        without, with_vat = _sum(self.lines)
+        if low := self.tariff.min_price:
+            without = max(without, Fraction(low.excl_vat))
+            with_vat = max(with_vat, Fraction(low.incl_vat))
+        if high := self.tariff.max_price:
+            without = min(without, Fraction(high.excl_vat))
+            with_vat = min(with_vat, Fraction(high.incl_vat))
+        return Amount(without, with_vat)
 
     def invoice(
         self, rounding: str, minor_unit: int, vat_per: Literal["LINE", "TOTAL"]

@@ -303,6 +303,12 @@ def test_many_intervals_agree_with_each_alone_bar_rounding():
         assert np.abs(result.power_steps - alone.power_steps).max(initial=0) <= 1
 
 
+@pytest.mark.parametrize("offsets", [[1, 2], [0, 1], [0, 2, 1, 2]])
+def test_intervals_are_parts_of_the_whole_book(offsets: list[int]):
+    with pytest.raises(ValueError, match="the intervals must part 0 to 2"):
+        clear_intervals(book(EV, SOLAR), np.array(offsets))
+
+
 # What is no book.
 
 

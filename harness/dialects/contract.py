@@ -31,7 +31,7 @@ from gridwitness.dialects.blocks import (
     write_flows,
     write_positions,
 )
-from gridwitness.reference_impl.curves import Point
+from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
     ClearingResult,
@@ -301,7 +301,7 @@ _PRICES = ("OFFER_PRICE", "CLEARING_PRICE")
 
 
 def _write_series(
-    interval: Interval | None, columns: dict[str, list[Decimal | None]], currency: str | None
+    interval: Interval | None, columns: dict[str, list[Number | None]], currency: str | None
 ) -> dict[str, Json] | None:
     present = {
         kind: [value for value in values if value is not None]
@@ -344,7 +344,7 @@ def _write_series(
 def _write_contract(contract: EnergyContract) -> dict[str, Json]:
     curve, approval, clearing = contract.curve, contract.approval, contract.clearing
     contract_code, commitment_code = STATUS.get(contract.status or "", (contract.status,) * 2)
-    columns: dict[str, list[Decimal | None]] = {
+    columns: dict[str, list[Number | None]] = {
         "OFFER_PRICE": [point.price_per_kwh for point in curve.points] if curve else [],
         "CAPACITY_OFFERED": [point.power_kw for point in curve.points] if curve else [],
         "CAPACITY_REQUESTED": [contract.requested_kw],
