@@ -150,6 +150,16 @@ def test_a_surplus_beside_a_published_adder_does_not_clear_without_a_bound():
     assert (result.status, result.node_prices) == ("NOT_CLEARABLE_SURPLUS", {})
 
 
+def test_published_adders_alone_are_curtailed_at_a_bound():
+    # At the cap 2 the seller gives 10 kW; at Z the price is then 3.5, and the buyer draws 12.
+    bids = [bid("s", *SELLER), bid("b", *BUYER, node="Z")]
+    cap = Bounds(cap_per_kwh=Decimal(2))
+    result = clear_grid(bids, Grid({}, {"Z": Decimal("1.5")}), FINE, cap)
+    assert result.status == "CURTAILED_AT_CAP"
+    assert powers(result) == {"s": "10", "b": "-10"}
+    assert shown(result.node_prices) == {"root": "2", "Z": "3.5"}
+
+
 def test_a_grid_without_limits_is_no_grid():
     plain = clear(IMPORTING, FINE)
     result = clear_grid(IMPORTING, Grid({"B": node(None, None)}), FINE)
