@@ -25,7 +25,8 @@ def coverage(session: nox.Session) -> None:
     modules = sorted((ROOT / "reference_impl").glob("[a-z]*.py"))
     tests = {str(test) for one in modules for test in (ROOT / "tests").glob(f"test_{one.stem}*.py")}
     session.run(
-        *("pytest", "-n", "auto", "--cov=gridwitness.reference_impl", "--cov-fail-under=100"),
+        *("pytest", "-n", "auto", "-p", "no:randomly", "--hypothesis-seed=0"),
+        *("--cov=gridwitness.reference_impl", "--cov-fail-under=100"),
         *("--cov-report=term-missing:skip-covered", *sorted(tests), *session.posargs),
     )
 
