@@ -252,7 +252,11 @@ def _settings(settings: Place) -> tuple[Market, Tolerance]:
     )
     try:
         bounds = Bounds(_optional(settings / "priceFloor"), _optional(settings / "priceCap"))
-        nodes = {name: _node(node) for name, node in (settings / "nodes").members()}
+        nodes = {
+            name: _node(node)
+            for name, node in (settings / "nodes").members()
+            if name != ROOT or node / "parent"  # the root is there by itself; its flow is zero
+        }
         adders = {name: _adder(adder) for name, adder in (settings / "adders").members()}
         grid = Grid(nodes, adders)
     except OfferError as error:

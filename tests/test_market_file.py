@@ -77,6 +77,12 @@ def test_a_grid_adds_prices_adders_and_flows():
     assert answer["clearingPrice"] == Decimal("0.066666666667")
 
 
+def test_a_root_that_is_named_is_the_root():
+    body = market(nodes={"root": {"parent": None}, "B": {"parent": "root", "maxForwardFlowKW": 4}})
+    body["participants"][0]["node"] = "B"
+    assert cleared(body)["flows"] == {"B": -4}
+
+
 def test_an_adder_is_a_number_or_a_load_that_makes_it():
     body = market(adders={"Z": 0.02})
     body["participants"][1]["node"] = "Z"
@@ -206,7 +212,7 @@ def test_every_offer_without_a_meaning_is_named():
         (["participants", 0], 7, "/participants/0: is 7\n  mend: give an object"),
         (["participants", 0, "id"], "", '/participants/0/id: is ""\n  mend: give a text'),
         (["participants", 0, "limit"], 1, "/participants/0/limit: is not known"),
-        (["market", "nodes"], {"root": {}}, "no node is called 'root'"),
+        (["market", "nodes"], {"root": {"parent": "root"}}, "no node is called 'root'"),
         (["result"], {"status": "CLEARED", "clearedpower": {}}, "did you mean clearedPower?"),
         (
             ["market", "priceFlor"],
