@@ -192,12 +192,9 @@ def clear_large(
     at = {ROOT: root.price_per_kwh or Decimal(0)}
     for name, k in places.items():
         at[name] = quantum.to_tick(Fraction(tree.node_price[k])) if priced else at[ROOT]
-    published = {
-        name: at.get(name, at[ROOT]) + adder for name, adder in grid.adders_per_kwh.items()
-    }
     return GridClearing(
         **vars(root),
-        node_prices=at | published if priced else {},
+        node_prices=grid.node_prices(at) if priced else {},
         adders={name: at[name] - at[node.parent] for name, node in grid.nodes.items()},
         flows_kw={name: int(tree.flow_steps[k]) * book.step_kw for name, k in places.items()},
     )
@@ -249,6 +246,6 @@ def judge_large(
     ]
     local = local_prices(market, claim, tolerance)
     return [
-        *of_the_whole(market, claim, tolerance),
+        *of_the_whole(market, claim, tolerance, local),
         *(v for bid in suspected for v in of_one(bid, local[bid.node], claim, tolerance)),
     ]

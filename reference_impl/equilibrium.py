@@ -117,15 +117,20 @@ def violations(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[V
     if not all(number.is_finite() for number in claim.numbers):
         yield Violation("V_NOT_FINITE", None, Fraction(1), "the result holds no finite number")
         return
-    yield from of_the_whole(market, claim, tolerance)
     local = local_prices(market, claim, tolerance)
+    yield from of_the_whole(market, claim, tolerance, local)
     for bid in market.bids:
         if bid.participant in claim.power_kw:
             yield from of_one(bid, local[bid.node], claim, tolerance)
 
 
-def of_the_whole(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Violation]:
-    """Yield the conditions violated by powers and price together, whosoever they are."""
+def of_the_whole(
+    market: Market, claim: Claim, tolerance: Tolerance, local: Mapping[str, Local]
+) -> Iterator[Violation]:
+    """Yield the conditions violated by powers and price together, whosoever they are.
+
+    local: the price at each node, from `local_prices`.
+    """
     yield from _balance(claim, tolerance)
     traded = max((abs(Fraction(power)) for power in claim.power_kw.values()), default=Fraction())
     if claim.status == "CLEARED_ZERO" and traded > tolerance.power_kw:
@@ -139,7 +144,7 @@ def of_the_whole(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator
     if claim.price_per_kwh is None:
         yield from _without_price(market, claim.power_kw)
     else:
-        yield from _prices(market, claim, tolerance)
+        yield from _prices(market, claim, tolerance, local)
 
 
 def _not_clearable(market: Market, claim: Claim) -> Iterator[Violation]:
@@ -269,7 +274,9 @@ def _published(grid: Grid, node: str) -> Fraction:
     return Fraction(grid.adders_per_kwh.get(node, 0))
 
 
-def _prices(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Violation]:
+def _prices(
+    market: Market, claim: Claim, tolerance: Tolerance, local: Mapping[str, Local]
+) -> Iterator[Violation]:
     """Judge the price by the market's bounds, and published node prices by their formula."""
     price = Fraction(claim.price_per_kwh or 0)
     for name, bound, side in (
@@ -288,7 +295,6 @@ def _prices(market: Market, claim: Claim, tolerance: Tolerance) -> Iterator[Viol
                 f"{name} has an adder of {adder} per kWh; neither limit nor publication says so"
             )
             yield Violation("V_NODE_PRICE_INCONSISTENT", None, off, message)
-    local = local_prices(market, claim, tolerance)
     for name, published in claim.node_prices.items():
         price, allowed = local.get(name, (None, Fraction()))
         off = Fraction(1) if price is None else abs(Fraction(published) - price)

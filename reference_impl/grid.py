@@ -113,6 +113,16 @@ class Grid:
             node = self.nodes[node].parent
         return found
 
+    def node_prices(self, at: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Add the published adders to the prices at the root and the nodes; to none, nothing.
+
+        A place that is no node stands at the root.
+        """
+        if not at:
+            return {}
+        adders = self.adders_per_kwh.items()
+        return {**at, **{name: at.get(name, at[ROOT]) + by for name, by in adders}}
+
     def strangers(self, bids: Sequence[Bid]) -> Iterator[OfferError]:
         """Yield an error (E_UNKNOWN_NODE) for each bid at a node that there is not."""
         known = {ROOT, *self.nodes, *self.adders_per_kwh}
@@ -255,21 +265,12 @@ def clear_grid(
     if prices is None and not grid.nodes:
         curves = {name: curve for (_, name), curve in branches[ROOT].members.items()}
         flat = curtailed(curves, bounds, quantum, surplus=is_surplus(market, bounds))
-        return GridClearing(
-            **vars(flat), node_prices=_published(grid, flat), adders={}, flows_kw={}
-        )
+        at = {} if flat.price_per_kwh is None else {ROOT: flat.price_per_kwh}
+        return GridClearing(**vars(flat), node_prices=grid.node_prices(at), adders={}, flows_kw={})
     if prices is None:
         return _not_clearable(surplus=is_surplus(market, bounds))
     result = _descend(branches, grid, prices, quantum)
     return replace(result, power_kw={b.participant: result.power_kw[b.participant] for b in bids})
-
-
-def _published(grid: Grid, flat: Clearing) -> dict[str, Decimal]:
-    """Give the node prices where nothing but published adders departs from the market's."""
-    price = flat.price_per_kwh
-    if price is None:
-        return {}
-    return {ROOT: price} | {name: price + by for name, by in grid.adders_per_kwh.items()}
 
 
 def _not_clearable(*, surplus: bool) -> GridClearing:
@@ -299,16 +300,13 @@ def _descend(
                 share_kw[member], flow_kw[member] = shares[kind, member], power
     ticked = {name: quantum.to_tick(exact) for name, exact in price.items()}
     adders = {name: ticked[name] - ticked[grid.nodes[name].parent] for name in grid.top_down}
-    published = {
-        name: ticked.get(name, ticked[ROOT]) + adder for name, adder in grid.adders_per_kwh.items()
-    }
     no_price = prices == NO_PRICE and not any(adders.values())
     return GridClearing(
         "CLEARED" if any(power_kw.values()) else "CLEARED_ZERO",
         prices,
         None if no_price else ticked[ROOT],
         power_kw,
-        {} if no_price else ticked | published,
+        {} if no_price else grid.node_prices(ticked),
         adders,
         {name: flow_kw[name] for name in grid.top_down},
     )
