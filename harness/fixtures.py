@@ -83,13 +83,17 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
     test_name = node.originalname
     short = test_name.removeprefix("test_")[:TRACE_NAME_LENGTH].rstrip("_")
     digest = hashlib.blake2b(node.nodeid.encode(), digest_size=3).hexdigest()
-    defect = DEFECTS[casting.defect] if casting.defect else None
     return Hearing(
-        subject=defect.role if defect else casting.seat,
+        subject=_subject(casting),
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
         rerun=f"{plan.command} -k {shlex.quote(f'{test_name} and {casting.label}')}",
         absent=plan.absent,
     )
+
+
+def _subject(casting: Casting) -> str:
+    """Give the actor that is judged: who misbehaves when a defect is tried, or the seat."""
+    return DEFECTS[casting.defect].role if casting.defect else casting.seat
 
 
 @pytest.fixture
@@ -102,6 +106,7 @@ def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene
         dialect=casting.dialect,
         edition=casting.edition,
         strictness=casting.strictness,
+        subject=_subject(casting),
         price_tick=plan.price_tick,
         power_step=plan.power_step,
     )
@@ -115,7 +120,13 @@ def every_scenario(plan: Plan) -> set[tuple[str, str, str, str | None]]:
         for name in feature.scenarios
         for casting in plan.castings
         if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags
+        and is_cast(casting, feature_path(Path(feature.filename)), name)
     }
+
+
+def is_cast(casting: Casting, feature: str, scenario: str) -> bool:
+    """Tell whether a casting plays a scenario: a defect is tried in its own only."""
+    return casting.defect is None or DEFECTS[casting.defect].is_tried_in(feature, scenario)
 
 
 def feature_path(path: Path) -> str:

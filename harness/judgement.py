@@ -89,20 +89,21 @@ def gravest(verdicts: Iterable[Verdict]) -> Verdict:
 def required(edition_id: str, role: str) -> list[Rule]:
     """Give the rules of an edition that can find fault with a role."""
     wanted = editions()[edition_id].rules
-    return [rule for rule in rules().values() if rule.id in wanted and role in rule.judges]
+    return [rule for rule in rules().values() if rule.id in wanted and rule.can_judge(role)]
 
 
-def judge(trace: Trace, subject: str) -> Judgement:
+def judge(trace: Trace, subject: str | None) -> Judgement:
     """Judge a trace by every rule of its edition.
 
     subject is the actor in the seat. What a rule finds at another actor is a fault
     of the harness, and so is a rule that fails; what is wrong on purpose is none.
+    None judges everybody alike: in recorded traffic no actor is ours.
     """
     edition = editions()[trace.scene.edition]
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
-    role = trace.role(subject)
+    roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:
             continue
@@ -116,9 +117,9 @@ def judge(trace: Trace, subject: str) -> Judgement:
         if broken:
             found.append(_our_fault(rule, broken))
         findings += found
-        mine = [item for item in outcomes if item.actor == subject]
+        mine = [item for item in outcomes if subject in (None, item.actor)]
         exercised[rule.id] = len(mine)
-        applies = role in rule.judges
+        applies = any(map(rule.can_judge, roles))
         if found:
             verdicts[rule.id] = gravest(finding.verdict for finding in found)
         elif applies:
@@ -139,11 +140,11 @@ def _on_purpose(item: Outcome) -> bool:
     return item.message.deliberate is not None and item.actor == item.message.sender
 
 
-def _finding(rule: Rule, item: Outcome, subject: str, *, lenient: bool) -> Finding:
+def _finding(rule: Rule, item: Outcome, subject: str | None, *, lenient: bool) -> Finding:
     verdict: Verdict = "nonconformant"
     if lenient or rule.level != "MUST":
         verdict = "warning"
-    elif item.actor != subject:
+    elif subject not in (None, item.actor):
         verdict = "harness_error"
     return Finding(
         rule=rule.id,

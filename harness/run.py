@@ -21,7 +21,7 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
-from gridwitness.fixtures import PLAN, every_scenario, feature_path, scenario_name
+from gridwitness.fixtures import PLAN, every_scenario, feature_path, is_cast, scenario_name
 from gridwitness.hearing import Hearing
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
@@ -86,8 +86,14 @@ class Run:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "casting" not in metafunc.fixturenames:
             return
-        seats = {mark.kwargs["name"] for mark in metafunc.definition.iter_markers("seat")}
-        castings = [casting for casting in self.plan.castings if casting.seat in seats]
+        test = metafunc.definition
+        seats = {mark.kwargs["name"] for mark in test.iter_markers("seat")}
+        castings = [
+            casting
+            for casting in self.plan.castings
+            if casting.seat in seats
+            and is_cast(casting, feature_path(test.path), scenario_name(test))
+        ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
 

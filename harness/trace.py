@@ -146,8 +146,8 @@ class Step:
 class Scene:
     """What a trace is the trace of: the scenario, the cast, the expected sequence.
 
-    roles maps an actor's name to its role, ids an actor's name to its subscriber id,
-    uris to its base address.
+    subject is the actor that is judged, None when all are. roles maps an actor's name
+    to its role, ids to its subscriber id, uris to its base address.
     """
 
     feature: str
@@ -156,6 +156,7 @@ class Scene:
     dialect: str
     edition: str
     strictness: str
+    subject: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     uris: Mapping[str, str] = field(default_factory=dict[str, str])

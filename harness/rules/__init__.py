@@ -36,7 +36,8 @@ FAMILIES = (
 """The modules that define rules; a test holds the list complete."""
 
 MOST_SHOWN = 300
-EVERYONE = ("market participant", "clearing agent", "utility")
+EVERYONE: tuple[str, ...] = ()
+"""No roles named: a rule that can find fault with any of them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Outcome:
 class Rule:
     """One requirement: id, level, source, sentence, and the check.
 
-    judges names the roles it can find fault with; in another seat it does not apply.
+    judges names the roles it can find fault with, none when it may be any; in another
+    seat it does not apply.
     on_refusal: only a message that ought to be refused exercises it.
     """
 
@@ -75,6 +77,10 @@ class Rule:
     @property
     def family(self) -> str:
         return self.id.partition("-")[0]
+
+    def can_judge(self, role: str | None) -> bool:
+        """Tell whether it can find fault with a role."""
+        return not self.judges or role in self.judges
 
 
 _RULES: dict[str, Rule] = {}
