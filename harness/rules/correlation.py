@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED, ASKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,12 @@ def _expects_callback(message: Message) -> bool:
     return message.deadline_s is not None
 
 
-@rule("COR-001", "MUST", source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04")
+@rule(
+    "COR-001",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04",
+    judges=ASKED,
+)
 def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
     """A callback carries the message id of the request it answers."""
     for request in _requests(trace):
@@ -45,7 +51,12 @@ def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-002", "MUST", source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05")
+@rule(
+    "COR-002",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05",
+    judges=ASKED,
+)
 def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     """A callback carries a transaction id under which its receiver asked something."""
     for message in trace.beckn:
@@ -67,7 +78,12 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-003", "MUST", source="NFH-013, CON-013-16: a request has a message id of its own")
+@rule(
+    "COR-003",
+    "MUST",
+    source="NFH-013, CON-013-16: a request has a message id of its own",
+    judges=ASKING,
+)
 def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     """A request carries a message id that no earlier request of its sender carried."""
     seen: set[tuple[str | None, str]] = set()
@@ -87,7 +103,12 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
         seen.add(key)
 
 
-@rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
+@rule(
+    "COR-004",
+    "MUST",
+    source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl",
+    judges=ASKED,
+)
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was acknowledged gets its callback before its ttl has passed."""
     for request in _requests(trace):
@@ -111,7 +132,12 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-006", "MUST", source="Beckn v2.0.0, api: order and contract are known by their id")
+@rule(
+    "COR-006",
+    "MUST",
+    source="Beckn v2.0.0, api: order and contract are known by their id",
+    judges=ASKED,
+)
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""
     for request in _requests(trace):
@@ -152,6 +178,7 @@ def _misdirected(trace: Trace, request: Message) -> list[Message]:
     "COR-005",
     "MUST",
     source="NFH-013, CON-013-09: a NACK is not followed by a callback",
+    judges=ASKED,
     on_refusal=True,
 )
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:

@@ -254,7 +254,7 @@ def _result(said: Said) -> str:
     return f"{clearing.cleared_power_kw} kW at {clearing.clearing_price_per_kwh} per kWh"
 
 
-@rule("MKT-011", "MUST", source=f"{DEG}: trade window", judges=(AGENT, UTILITY))
+@rule("MKT-011", "MUST", source=f"{DEG}: trade window")
 def interval_is_the_one_asked_for(trace: Trace) -> Iterator[Outcome]:
     """The interval that is traded and settled is the one that was asked for."""
     for chapter in story(trace).values():
