@@ -23,6 +23,7 @@ from pytest_bdd.steps import StepNamePrefix
 from gridwitness.errors import HarnessFault, Red, UserError
 from gridwitness.fixtures import PLAN, every_scenario, feature_path, is_cast, scenario_name
 from gridwitness.hearing import Hearing
+from gridwitness.plan import Casting
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
 from gridwitness.terminal import scenario_line
@@ -31,7 +32,7 @@ from gridwitness.trace import write_trace
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gridwitness.plan import Casting, Plan
+    from gridwitness.plan import Plan
 
 SCENARIOS = "from pytest_bdd import scenarios\nscenarios({path!r})\n"
 
@@ -96,6 +97,14 @@ class Run:
         ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Leave out the scenarios that have no place for anybody who is cast."""
+        empty = [item for item in items if not _is_played(item)]
+        config.hook.pytest_deselected(items=empty)
+        items[:] = [item for item in items if item not in empty]
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -206,3 +215,9 @@ class Run:
         if not self.is_worker:
             self.results.asked_for = every_scenario(self.plan)
             write_outputs(self.plan, self.results, self.out)
+
+
+def _is_played(item: pytest.Item) -> bool:
+    """Tell whether a scenario is cast; pytest fills an empty place with a mark of its own."""
+    parameters: dict[str, object] = getattr(item, "callspec").params  # noqa: B009 (untyped)
+    return isinstance(parameters["casting"], Casting)

@@ -85,7 +85,7 @@ class MarketParticipant(Actor):
 
     async def init(self, agent: Record, grid_operator_id: str) -> bool:
         """Offer the curve; False unless the agent answers with an approved limit."""
-        if self.contract is None or "init" in self.conduct.leaves_out:
+        if self.contract is None:
             return False
         offered = replace(
             self.contract,
@@ -124,6 +124,8 @@ class MarketParticipant(Actor):
         ttl: str = TTL,
         until: Callable[[Message], bool] | None = None,
     ) -> Reading | None:
+        if action in self.conduct.leaves_out:
+            return None
         message = await self.ask(
             action,
             agent,

@@ -42,6 +42,7 @@ DEFECTS = (
         "ENV-001",
         "sends init with neither message nor error",
         in_body("init", _empty),
+        also=("ORD-004",),
     ),
     _defect(
         "asks-at-no-time",
@@ -84,6 +85,7 @@ DEFECTS = (
         "ENV-008",
         "spells the context of its discover as no dialect does",
         in_body("discover", lambda body: body | {"context": {"action": "discover"}}),
+        also=("ORD-004",),
     ),
     _defect(
         "moves-its-callbacks",
@@ -94,8 +96,9 @@ DEFECTS = (
     _defect(
         "offers-numbers-as-text",
         "ENV-010",
-        "writes a number of its confirm as text with a unit",
-        in_body("confirm", text_price),
+        "writes a number of its init as text with a unit",
+        in_body("init", text_price),
+        also=("ORD-004",),
     ),
     # -- ACK
     _defect(

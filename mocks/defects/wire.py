@@ -255,7 +255,7 @@ DEFECTS = (
         "ORD-001",
         "clears as soon as the first participant has confirmed",
         Conduct(waits_for_all=False),
-        also=("COR-004", "ORD-003"),
+        also=("ORD-003", "ORD-004"),
     ),
     Defect(
         "asks-for-a-choice",
