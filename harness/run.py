@@ -98,13 +98,9 @@ class Run:
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
 
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        """Leave out the scenarios that have no place for anybody who is cast."""
-        empty = [item for item in items if not _is_played(item)]
-        config.hook.pytest_deselected(items=empty)
-        items[:] = [item for item in items if item not in empty]
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Drop the scenarios that no casting plays; pytest keeps a placeholder for them."""
+        items[:] = [item for item in items if _is_played(item)]
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -218,6 +214,4 @@ class Run:
 
 
 def _is_played(item: pytest.Item) -> bool:
-    """Tell whether a scenario is cast; pytest fills an empty place with a mark of its own."""
-    parameters: dict[str, object] = getattr(item, "callspec").params  # noqa: B009 (untyped)
-    return isinstance(parameters["casting"], Casting)
+    return isinstance(getattr(item, "callspec").params["casting"], Casting)  # noqa: B009 (untyped)

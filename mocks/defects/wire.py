@@ -158,12 +158,14 @@ DEFECTS = (
         "sends its NACKs with HTTP 200",
         in_answer(_always_ok),
         also=("SIG-003",),
+        scenario="An offer that was changed",
     ),
     Defect(
         "refuses-without-a-reason",
         "ACK-004",
         "sends NACKs without an error",
         in_answer(_without_reason),
+        scenario="An offer that was changed",
     ),
     # -- SIG
     Defect(
@@ -185,6 +187,7 @@ DEFECTS = (
         "SIG-003",
         "accepts messages whose signature does not verify",
         Conduct(verifies_signatures=False),
+        scenario="An offer that was changed",
         stalls=True,
     ),
     Defect(
@@ -239,6 +242,7 @@ DEFECTS = (
         "refuses a message and acts on it all the same",
         Conduct(calls_back_after_refusal=True),
         also=("MKT-001",),
+        scenario="An offer that falls",
         stalls=True,
     ),
     Defect(
@@ -257,6 +261,7 @@ DEFECTS = (
         "clears as soon as the first participant has confirmed",
         Conduct(waits_for_all=False),
         also=("ORD-003", "ORD-004"),
+        scenario="A market waits",
     ),
     Defect(
         "asks-for-a-choice",
