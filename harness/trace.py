@@ -20,14 +20,16 @@ from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, parse_json
 from gridwitness.errors import UserError
+from gridwitness.meaning import read_meaning, reader_beside
 from gridwitness.signing import SignatureCheck
-from gridwitness.views import Envelope, Problem, Reading
+from gridwitness.views import Envelope, Problem, Reading, moved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from gridwitness.acks import Ack
+    from gridwitness.meaning import ContextBook, Meaning
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -103,13 +105,26 @@ class Message:
         return dialect.name if dialect else None
 
     @cached_property
+    def meaning(self) -> Meaning:
+        """What the body means by the contexts it names, as far as our own documents tell."""
+        return read_meaning(self.body)
+
+    @property
+    def canonical(self) -> Json:
+        """The body as our own contexts spell it; the body itself where it is spelt so."""
+        return self.meaning.body
+
+    @cached_property
     def reading(self) -> Reading:
         """The views in the body; empty when the dialect is not known."""
         dialect = recognise(self.body)
         if dialect is None:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
-        return dialect.read(self.body)
+        reading = dialect.read(self.canonical)
+        if not self.meaning.pointers:
+            return reading
+        return moved(reading, self.meaning.raw_pointer)
 
     @cached_property
     def ack(self) -> Ack | None:
@@ -167,15 +182,27 @@ class Scene:
 
 @dataclass(frozen=True)
 class Trace:
-    """The ordered messages of one scenario."""
+    """The ordered messages of one scenario.
+
+    specification is the official one that is laid beside, if any; it is no part of the record.
+    """
 
     scene: Scene
     messages: tuple[Message, ...]
+    specification: ContextBook | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def beckn(self) -> tuple[Message, ...]:
         """The protocol messages, without look-ups and strays."""
         return tuple(message for message in self.messages if message.kind == "beckn")
+
+    @cached_property
+    def meanings(self) -> tuple[tuple[Message, Meaning], ...]:
+        """What each protocol message means, by the specification laid beside as well."""
+        if self.specification is None:
+            return tuple((message, message.meaning) for message in self.beckn)
+        reader = reader_beside(self.specification)
+        return tuple((message, reader.read(message.body)) for message in self.beckn)
 
     def of(self, *actions: str) -> tuple[Message, ...]:
         return tuple(message for message in self.beckn if message.action in actions)
