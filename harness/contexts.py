@@ -1,247 +1,62 @@
-"""JSON-LD contexts: what a key means where a context holds, worked out once a context.
+"""Contexts: what a key means where a JSON-LD context holds, worked out once a context.
 
-Belongs here: which documents are held, PyLD's processing of a context, the table of
-meanings it gives, and the bounds on all of it. Does not belong here: walking a message
-(meaning), an opinion (rules), the network: what is not held is not fetched.
+Belongs here: PyLD's processing of a context, the table of meanings it gives, and how a
+meaning is spelt canonically. Does not belong here: which documents are held
+(context_documents), walking a message (meaning), an opinion (rules).
 
-A context is processed by PyLD when it is first met; afterwards a key is looked up in a
-table. Every name of the published core context is a name of our own document of it.
+A context is processed by PyLD when it is first met below another; afterwards a key is
+looked up in a table.
 
 Source: JSON-LD 1.1 Processing Algorithms and API, sections 4 (context processing) and
-5.2 (IRI expansion); beckn/protocol-specifications-v2, schema/core/v2.
+5.2 (IRI expansion).
 """
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 import threading
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pyld.context_resolver import ContextResolver
-from pyld.jsonld import KEYWORDS, JsonLdError, JsonLdProcessor
+from pyld.jsonld import JsonLdError, JsonLdProcessor
 
-from gridwitness.dialects.blocks import CONTEXT
-from gridwitness.dialects.order import CORE_CONTEXT
+from gridwitness.context_documents import (
+    CORE,
+    ENERGY,
+    KEYWORDS,
+    Flaw,
+    iri_of,
+    mended,
+    one_core,
+    shipped,
+    too_big,
+    unknown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from gridwitness.context_documents import Documents, Kind
     from gridwitness.dialects.base import Json
 
-Kind = Literal["unknown", "invalid", "lost", "type", "prefix"]
-"""What can be wrong: a context that is not held, or is no valid one; a key or value that
-means nothing; a type that nobody knows; a prefix that is none."""
-
-ENERGY: Final = "https://gridwitness.example/energy/v1/vocabulary.jsonld#"
-CORE: Final = CORE_CONTEXT.replace("context.jsonld", "vocab.jsonld#")
 SCHEMA_ORG: Final = "https://schema.org/"
-
-MAX_TERMS = 1_000
-"""No context that is written into a message needs more members, all levels together."""
-MAX_SCOPED = 30
-"""Nor more contexts within it: each is processed on top of all terms around it."""
-MAX_CONTEXT_TEXT = 100_000
-MAX_CONTEXT_DEPTH = 16
-MAX_HELD = 1_000
-"""Contexts whose tables are held at once; the table is begun anew when it is full."""
-MAX_KEYS = 5_000
+MAX_KEYS = 500
 """Keys a table remembers; a message may invent endlessly many."""
+MAX_HELD = 250_000
+"""Terms and remembered keys of all tables together; they are begun anew when it is reached."""
 
-_CORE_NAME = re.compile(
-    r"https?://raw\.githubusercontent\.com/beckn/protocol-specifications(?:-new|-v2)?/"
-    r"(?:refs/(?:heads|tags)/|heads/|tags/)?[^/]+/schema/core/v2/context\.jsonld"
-)
-_CORE_TERM = re.compile(
-    r"https?://raw\.githubusercontent\.com/beckn/protocol-specifications(?:-new|-v2)?/"
-    r"(?:refs/(?:heads|tags)/|heads/|tags/)?[^/]+/schema/core/v2/(?:vocab|context)\.jsonld#"
-)
-_KEYWORDS = frozenset(KEYWORDS)
-_LIKE_A_KEYWORD = re.compile(r"@[a-zA-Z]+")
-_SETTINGS = frozenset(
-    ("@base", "@vocab", "@language", "@direction", "@import", "@propagate", "@protected")
-)
 _SCHEMES = frozenset(("http", "https", "urn", "did", "mailto", "tag", "tel", "geo", "data", "_"))
 """What comes before a colon without being a prefix."""
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """What is wrong with a context, or with what a context makes of a message.
-
-    about is the context's address where it is a document, in_document tells whether the
-    fault is in the document, which whoever names it cannot mend.
-    """
-
-    kind: Kind
-    observed: str
-    expected: str
-    pointer: str = ""
-    about: str = ""
-    in_document: bool = False
-
-
-# -- documents --------------------------------------------------------------------------
-
-
-@cache
-def _shipped(path: str) -> Json:
-    folder = importlib.resources.files("gridwitness.schemas")
-    return json.loads(folder.joinpath(path).read_text("utf-8"))
-
-
-def shipped_document(url: str) -> Json | None:
-    """Give the document of ours that a context's name stands for; None when there is none."""
-    if url == CONTEXT:
-        return _shipped("energy/v1/context.jsonld")
-    if _CORE_NAME.fullmatch(url):
-        return _shipped("core/v2/context.jsonld")
-    return None
-
-
-class Held(NamedTuple):
-    """A document's context, mended as far as it can be; what had to be mended; whose it is."""
-
-    context: Json
-    flaws: tuple[Flaw, ...]
-    is_ours: bool
-
-
-class Documents:
-    """The context documents that are held: ours, and those of a specification laid beside.
-
-    more finds a document of that specification by its address, and comes first: its
-    publisher says what its words mean.
-    """
-
-    def __init__(self, more: Callable[[str], Json | None] | None = None) -> None:
-        self._more = more
-        self._found: dict[str, Held | None] = {}
-
-    def find(self, url: str) -> Held | None:
-        """Give the context at an address; None when no document of it is held."""
-        if url not in self._found:
-            if len(self._found) > MAX_HELD:
-                self._found.clear()
-            self._found[url] = self._look_for(url)
-        return self._found[url]
-
-    def _look_for(self, url: str) -> Held | None:
-        document = self._more(url) if self._more and url != CONTEXT else None
-        is_ours = document is None
-        if document is None:
-            document = shipped_document(url)
-        if document is None:
-            return None
-        if isinstance(document, dict) and "@context" in document:
-            document = cast("dict[str, Json]", document)["@context"]
-        return Held(*_mended(_plain(document), url), is_ours)
-
-
-def _plain(value: Json) -> Json:
-    """Copy a context with numbers as PyLD wants them, without words reserved for the future."""
-    if isinstance(value, dict):
-        return {
-            key: _plain(item)
-            for key, item in cast("dict[str, Json]", value).items()
-            if not (_is_reserved(key) or _is_reserved(item))
-        }
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in cast("list[Json]", value)]
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def _is_reserved(word: Json) -> bool:
-    return isinstance(word, str) and word not in _KEYWORDS and bool(_LIKE_A_KEYWORD.fullmatch(word))
-
-
-def _mended(
-    context: Json, url: str = "", *, has_vocabulary: bool = False
-) -> tuple[Json, tuple[Flaw, ...]]:
-    """Mend what published contexts get wrong, so that the rest of them can be judged.
-
-    Relative prefixes are read as relative to the document; redefined keywords and terms
-    that look like IRIs but stand for others are left out. The version goes, too: 1.1 is
-    what is processed anyway, and PyLD cannot import a context that says so. url is empty
-    for a context in a message; has_vocabulary tells that a default vocabulary is in force.
-    """
-    flaws: dict[str, Flaw] = {}
-
-    def flaw(what: str, expected: str) -> None:
-        text = f"{url or 'a context in the message'} {what}"
-        flaws.setdefault(text, Flaw("invalid", text, expected, about=url, in_document=bool(url)))
-
-    def definition(term: str, value: Json, vocabulary: bool) -> Json:  # noqa: FBT001
-        if isinstance(value, str):
-            return absolute(term, value, vocabulary)
-        if isinstance(value, dict):
-            mended = dict(cast("dict[str, Json]", value))
-            if isinstance(mended.get("@id"), str):
-                mended["@id"] = absolute(term, mended["@id"], vocabulary)
-            if "@context" in mended:
-                mended["@context"] = walk(mended["@context"], vocabulary)
-            return mended
-        return value
-
-    def absolute(term: str, iri: str, vocabulary: bool) -> str:  # noqa: FBT001
-        if vocabulary or not iri.startswith(("./", "../", "#", "/")):
-            return iri
-        flaw(f"defines {term} as {iri}", "an absolute IRI")
-        return urljoin(url, iri) if url else f"urn:relative:{iri}"
-
-    def walk(local: Json, vocabulary: bool) -> Json:  # noqa: FBT001
-        if isinstance(local, list):
-            return [walk(item, vocabulary) for item in cast("list[Json]", local)]
-        if isinstance(local, str) and url:
-            return urljoin(url, local)
-        if not isinstance(local, dict):
-            return local
-        members = cast("dict[str, Json]", local)
-        vocabulary = bool(members.get("@vocab", vocabulary))
-        mended: dict[str, Json] = {}
-        for term, value in members.items():
-            if term == "@version":
-                if value != 1.1:  # noqa: PLR2004 (the version of JSON-LD)
-                    flaw(f"is of version {value}", "version 1.1")
-            elif term == "@import" and url and isinstance(value, str):
-                mended[term] = urljoin(url, value)
-            elif term in _SETTINGS:
-                mended[term] = value
-            elif term == "@type" and _is_type_container(value):
-                mended[term] = value
-            elif term in _KEYWORDS:
-                flaw(f"redefines {term}", "no definition of a keyword")
-            elif url and _stands_for_another(term, value):
-                flaw(f"defines {term} as {_iri_of(value)}", "a term without colon and slash")
-            else:
-                mended[term] = definition(term, value, vocabulary)
-        return mended
-
-    return walk(context, has_vocabulary), tuple(flaws.values())
-
-
-def _is_type_container(value: Json) -> bool:
-    return isinstance(value, dict) and set(cast("dict[str, Json]", value)) <= {
-        "@container",
-        "@protected",
-    }
-
-
-def _iri_of(value: Json) -> Json:
-    return cast("dict[str, Json]", value).get("@id") if isinstance(value, dict) else value
-
-
-def _stands_for_another(term: str, value: Json) -> bool:
-    """Tell whether a term that looks like an IRI is given another meaning than that IRI."""
-    return ("/" in term or ":" in term[1:]) and _iri_of(value) not in (None, term)
-
-
 # -- the canonical spelling ---------------------------------------------------------------
+
+
+Place = str | tuple[str, bool, str]
+"""What a context is found by below another: its name or text; or the term that brings it."""
 
 
 class Spelling(NamedTuple):
@@ -255,14 +70,14 @@ class Spelling(NamedTuple):
 def spellings() -> Mapping[str, Spelling]:
     """Give the canonical spelling of every IRI that our own documents define."""
     known: dict[str, Spelling] = {}
-    for value in _shipped("core/v2/context.jsonld")["@context"].values():
-        iri = _iri_of(value)
+    for value in shipped("core/v2/context.jsonld")["@context"].values():
+        iri = iri_of(value)
         if isinstance(iri, str) and iri.startswith(("beckn:", "schema:")):
             _, container = known.get(_absolute(iri), ("", ""))
             own = "" if isinstance(value, str) else value.get("@container", "")
             known[_absolute(iri)] = Spelling(iri, container or own)
-    for term, value in _shipped("energy/v1/context.jsonld")["@context"].items():
-        iri = _iri_of(value)
+    for term, value in shipped("energy/v1/context.jsonld")["@context"].items():
+        iri = iri_of(value)
         if isinstance(iri, str) and iri.startswith("energy:"):
             own = "" if isinstance(value, str) else value.get("@container", "")
             known[ENERGY + iri.removeprefix("energy:")] = Spelling(term, own)
@@ -280,7 +95,7 @@ def _words() -> frozenset[str]:
 
 
 def _spell(iri: str, key: str) -> Spelling:
-    """Spell a meaning; one that is nobody's we know keeps its key, unless that is a word of ours."""
+    """Spell a meaning; a stranger keeps its key, unless that is a word of ours."""
     known = spellings().get(iri)
     if known is not None:
         return known
@@ -304,6 +119,8 @@ class Entry(NamedTuple):
     plain    nothing to be done: spelt so already, and its values are values
     wraps    its values stand in an array
     maps     its values stand in a map, by name
+    keeps_map
+             so they do in our own context, or the word is none of ours
     opaque   its value is JSON and has no meaning of its own
     kind     the flaw of using the key
     """
@@ -313,6 +130,7 @@ class Entry(NamedTuple):
     plain: bool = False
     wraps: bool = False
     maps: bool = False
+    keeps_map: bool = False
     opaque: bool = False
     scoped: Any = None
     has_scope: bool = False
@@ -325,7 +143,7 @@ class Entry(NamedTuple):
 class Active:
     """An active context: a table of meanings, and the contexts met below it.
 
-    open: something in it is not held, so a key it does not define may still mean something
+    is_open: something in it is not held, so a key it does not define may still mean something
     types: the IRIs that a document laid beside defines, and so may be types
     previous: the context to go back to when a type-scoped one ends
     """
@@ -334,7 +152,7 @@ class Active:
     is_open: bool = False
     types: frozenset[str] = frozenset()
     previous: Active | None = None
-    below: dict[Any, Under] = field(default_factory=dict[Any, "Under"])
+    below: dict[Place, Under] = field(default_factory=dict["Place", "Under"])
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     kinds: dict[str, tuple[str, Kind | None]] = field(
         default_factory=dict[str, tuple[str, "Kind | None"]]
@@ -358,7 +176,7 @@ class Active:
             found = self.kinds[type_] = _look_up_type(self, type_)
         return found
 
-    def scope_of_type(self, type_: str) -> Any:
+    def scope_of_type(self, type_: str) -> Json:
         """Give the context that a type brings with it; None when there is none."""
         mapping = self.raw["mappings"].get(type_)
         return mapping.get("@context") if mapping else None
@@ -374,7 +192,7 @@ class Under(NamedTuple):
 def _expand(active: Active, key: str) -> str | None:
     """Expand a word by vocabulary; None when it means nothing."""
     found = cast("str | None", _PROCESSOR.expand_word(active.raw, key))
-    if found is None or found in _KEYWORDS:
+    if found is None or found in KEYWORDS:
         return found
     return found if _is_iri(found) else None
 
@@ -384,10 +202,6 @@ _IRI = re.compile(r"(?:[A-Za-z][A-Za-z0-9+\-.]*|_):\S*")
 
 def _is_iri(text: str) -> bool:
     return bool(_IRI.fullmatch(text))
-
-
-def _canonical_iri(iri: str) -> str:
-    return _CORE_TERM.sub(CORE, iri) if iri.startswith("http") else iri
 
 
 def _prefix_flaw(active: Active, key: str, expanded: str | None) -> str:
@@ -409,7 +223,7 @@ def _look_up(active: Active, key: str) -> Entry:
     mapping = active.raw["mappings"].get(key)
     expanded = _expand(active, key)
     prefix = _prefix_flaw(active, key, expanded)
-    if expanded in _KEYWORDS:
+    if expanded in KEYWORDS:
         return Entry(expanded or "", expanded or "", plain=expanded == key == "@id")
     if prefix and not active.is_open:
         return Entry("", key, kind="prefix", observed=prefix)
@@ -417,7 +231,7 @@ def _look_up(active: Active, key: str) -> Entry:
         if active.is_open and key not in active.raw["mappings"]:
             return Entry(key, key, plain=True)
         return Entry("", key, kind="lost", observed=f"{key} means nothing in its context")
-    iri = _canonical_iri(expanded)
+    iri = one_core(expanded)
     if iri.startswith(ENERGY) and iri not in spellings():
         return Entry("", key, kind="lost", observed=f"{key} is {iri}, which is no word of ours")
     word, canonical = _spell(iri, key)
@@ -434,6 +248,7 @@ def _look_up(active: Active, key: str) -> Entry:
         and maps == (canonical == "@index"),
         wraps=canonical in ("@list", "@set"),
         maps=maps,
+        keeps_map=canonical == "@index" or iri not in spellings(),
         opaque=opaque,
         scoped=mapping["@context"] if has_scope else None,
         has_scope=has_scope,
@@ -449,12 +264,12 @@ def _is_class(iri: str) -> bool:
 
 def _look_up_type(active: Active, type_: str) -> tuple[str, Kind | None]:
     expanded = _expand(active, type_)
-    if expanded is None or expanded in _KEYWORDS:
+    if expanded is None or expanded in KEYWORDS:
         return type_, None if active.is_open else "type"
     prefix = _prefix_flaw(active, type_, expanded)
     if prefix:
         return type_, None if active.is_open else "prefix"
-    iri = _canonical_iri(expanded)
+    iri = one_core(expanded)
     known = _is_class(iri) or expanded in active.types
     word = _spell(iri, type_).word
     return word, None if known or active.is_open else "type"
@@ -471,21 +286,24 @@ class _Context(dict[str, Any]):
 
 
 class _Processor(JsonLdProcessor):
-    """PyLD, with the two of its inner functions that this module needs."""
+    """PyLD, with those of its inner functions that are needed here."""
 
-    def expand_word(self, raw: Any, word: str) -> Any:
+    def expand_word(self, raw: Json, word: str) -> Json:
         return cast("Any", self)._expand_iri(raw, word, vocab=True)  # noqa: SLF001
 
-    def under(self, raw: Any, local: Json, options: dict[str, Any], **scope: bool) -> Any:
+    def under(self, raw: Json, local: Json, options: dict[str, Json], **scope: bool) -> Json:
         return cast("Any", self)._process_context(raw, local, options, **scope)  # noqa: SLF001
 
-    def _clone_active_context(self, active_ctx: Any) -> Any:
+    def initial(self) -> Json:
+        return cast("Any", self)._get_initial_context({"processingMode": "json-ld-1.1"})  # noqa: SLF001
+
+    def _clone_active_context(self, active_ctx: Json) -> Json:
         # A context may clear a default (@vocab: null) that none before it has set.
-        return _Context(super()._clone_active_context(active_ctx))  # pyright: ignore
+        return _Context(super()._clone_active_context(active_ctx))  # pyright: ignore[reportUnknownMemberType]
 
 
 _PROCESSOR = _Processor()
-_INITIAL: Any = cast("Any", _PROCESSOR)._get_initial_context({"processingMode": "json-ld-1.1"})
+_INITIAL = _PROCESSOR.initial()
 
 
 class Contexts:
@@ -504,14 +322,12 @@ class Contexts:
         """The context of a message before any is named."""
         return self._root
 
-    def known(self, active: Active, local: Json) -> Under | None:
-        """Give what a context makes of the one above it, if it was met before."""
-        return active.below.get(local if isinstance(local, str) else written(local))
-
     def under(self, active: Active, local: Json) -> Under:
         """Put a context of a message under the one above it."""
-        key = local if isinstance(local, str) else written(local)
-        return active.below.get(key) or self._put(active, key, local)
+        if problem := too_big(local):
+            return Under(self.open, (problem,))
+        place = local if isinstance(local, str) else ("", False, written(local))
+        return active.below.get(place) or self._put(active, place, local)
 
     def scoped(self, active: Active, local: Json, key: str, *, by_type: bool) -> Active:
         """Put the context that a term brings with it under the one that is in force."""
@@ -522,13 +338,13 @@ class Contexts:
             found = self._put(active, place, local, **scope)
         return found.active
 
-    def _put(self, active: Active, key: Any, local: Json, **scope: bool) -> Under:
+    def _put(self, active: Active, place: Place, local: Json, **scope: bool) -> Under:
         with self._lock:
-            self._held += 1
+            found = active.below[place] = self._process(active, local, scope)
+            self._held += MAX_KEYS + len(found.active.raw["mappings"])
             if self._held > MAX_HELD:
                 self._held, self._root = 0, Active(_INITIAL)
-                self.open.below.clear()
-            found = active.below[key] = self._process(active, local, scope)
+                self.open = Active(_INITIAL, is_open=True)
             return found
 
     def _process(self, active: Active, local: Json, scope: dict[str, bool]) -> Under:
@@ -552,17 +368,14 @@ class Contexts:
             if held is None:
                 flaws.append(unknown(url))
                 return self.open
-            local, mended = held.context, held.flaws
-        elif problem := too_big(local):
-            flaws.append(problem)
-            return self.open
+            local, found = held.context, held.flaws
         else:
-            local, mended = _mended(_plain(local), has_vocabulary="@vocab" in active.raw)
-        flaws += mended
+            local, found = mended(local, has_vocabulary="@vocab" in active.raw)
+        flaws += found
         missing: list[str] = []
         try:
             raw = _PROCESSOR.under(active.raw, _copy(local), self._options(missing), **scope)
-        except (JsonLdError, RecursionError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 (PyLD fails in many ways on what is no context)
             flaws.append(unknown(missing[0]) if missing else _invalid(error, url))
             return self.open
         types = active.types
@@ -572,7 +385,7 @@ class Contexts:
         return Active(raw, active.is_open and local is not None, types, previous)
 
     def _options(self, missing: list[str]) -> dict[str, Any]:
-        def load(url: str, _options: Any) -> dict[str, Any]:
+        def load(url: str, _options: Json) -> dict[str, Any]:
             held = self.documents.find(url)
             if held is None:
                 missing.append(url)
@@ -598,17 +411,8 @@ def _copy(local: Json) -> Json:
 
 
 def written(local: Json) -> str:
-    """Write a context as the key it is remembered by."""
+    """Write a context that is not too big as the text it is remembered by."""
     return json.dumps(local, sort_keys=True, default=str)
-
-
-def unknown(url: str) -> Flaw:
-    return Flaw(
-        "unknown",
-        f"{url}, of which there is no document here",
-        "a context of the protocol or of a specification laid beside; none is fetched",
-        about=url,
-    )
 
 
 def _invalid(error: Exception, url: str) -> Flaw:
@@ -623,49 +427,3 @@ def _invalid(error: Exception, url: str) -> Flaw:
     name = url or "a context in the message"
     observed = f"{name}: {code}{f' ({term})' if term else ''}"
     return Flaw("invalid", observed, "valid JSON-LD 1.1", about=url, in_document=bool(url))
-
-
-def too_big(local: Json) -> Flaw | None:
-    """Say why a context in a message is too big to be processed; None when it is not."""
-    members = scoped = text = 0
-    levels: list[Json] = [local]
-    for _ in range(MAX_CONTEXT_DEPTH):
-        below: list[Json] = []
-        for item in levels:
-            if isinstance(item, dict):
-                inner = cast("dict[str, Json]", item)
-                members += len(inner)
-                scoped += "@context" in inner
-                text += sum(map(len, inner))
-                below += inner.values()
-            elif isinstance(item, list):
-                members += len(cast("list[Json]", item))
-                below += cast("list[Json]", item)
-            elif isinstance(item, str):
-                text += len(item)
-        levels = below
-        if members > MAX_TERMS or scoped > MAX_SCOPED or text > MAX_CONTEXT_TEXT or not below:
-            break
-    for size, most, what in (
-        (members, MAX_TERMS, "members"),
-        (scoped, MAX_SCOPED, "contexts within it"),
-        (text, MAX_CONTEXT_TEXT, "characters"),
-    ):
-        if size > most:
-            expected = f"at most {most} {what}"
-            return Flaw("invalid", f"a context of the message has {size} {what}", expected)
-    if levels:
-        expected = f"at most {MAX_CONTEXT_DEPTH} levels"
-        return Flaw("invalid", "a context of the message is nested without end", expected)
-    return None
-
-
-def is_published(url: str) -> bool:
-    """Tell whether an address is one at which the protocol's own documents are published."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.hostname in ("schema.nfh.global", "schema.beckn.io", "schema.org") or (
-        parts.hostname == "raw.githubusercontent.com" and parts.path.startswith("/beckn/")
-    )

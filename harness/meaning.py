@@ -13,16 +13,18 @@ Source: JSON-LD 1.1 Processing Algorithms and API, section 5.1 (expansion).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from gridwitness.contexts import Contexts, Documents, Flaw, spellings, written
+from gridwitness.context_documents import Documents, Flaw, too_big
+from gridwitness.contexts import Contexts, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gridwitness.contexts import Active, Entry, Under
+    from gridwitness.context_documents import Kind
+    from gridwitness.contexts import Active, Entry
     from gridwitness.dialects.base import Json
 
 MAX_DEPTH = 100
@@ -72,9 +74,12 @@ class Reader:
 
     def read(self, body: Json) -> Meaning:
         """Read a parsed body; whatever it holds, this gives an answer."""
-        message: Json = cast("dict[str, Json]", body).get("message") if _is_object(body) else None
-        if not _is_object(message):
+        message: Json = None
+        if isinstance(body, dict):
+            message = cast("dict[str, Json]", body).get("message")
+        if not isinstance(message, dict):
             return Meaning(body)
+        message = cast("dict[str, Json]", message)
         glance = _Glance(self._contexts)
         if glance.at_message(message):
             return Meaning(body, has_context=bool(glance.seen))
@@ -173,6 +178,26 @@ class _Glance:
 
 
 _ABSENT: Any = object()
+"""What a value leaves that means nothing."""
+
+
+class _Spot(NamedTuple):
+    """A place: where it stands in the message, where in the canonical body, how deep.
+
+    whole is where an array stands of which this is to be the one item.
+    """
+
+    there: str
+    here: str
+    depth: int = 0
+    whole: str = ""
+
+    def member(self, key: str, word: str | None = None) -> _Spot:
+        here = self.here + "/" + _token(key if word is None else word)
+        return _Spot(f"{self.there}/{_token(key)}", here, self.depth + 1)
+
+    def item(self, index: int, own_index: int) -> _Spot:
+        return _Spot(f"{self.there}/{index}", f"{self.here}/{own_index}", self.depth + 1)
 
 
 class _Walk:
@@ -181,134 +206,81 @@ class _Walk:
     def __init__(self, contexts: Contexts) -> None:
         self.flaws: dict[tuple[str, str], Flaw] = {}
         self.pointers: dict[str, str] = {}
-        self.seen: set[tuple[int, str]] = set()
         self._contexts = contexts
+        self.seen: set[tuple[int, str]] = set()
         self._own: set[str] = set()
 
     def message(self, message: dict[str, Json]) -> Json:
+        """Give the canonical form of `message`, whose own keys are the protocol's."""
+        spot = _Spot("/message", "/message")
         active = None
         if "@context" in message:
-            active = self._under(None, message["@context"], "/message")
-        canonical: dict[str, Json] = {}
-        for key, value in message.items():
-            place = f"/message/{_token(key)}"
-            canonical[key] = value if key == "@context" else self._bare(value, active, place)
-        return canonical
+            active = self._under(self._contexts.root, message["@context"], spot)
+        return {
+            key: value if key == "@context" else self._bare(value, active, spot.member(key))
+            for key, value in message.items()
+        }
 
-    # -- contexts and flaws -----------------------------------------------------------
-
-    def _flaw(self, flaw: Flaw, place: str) -> None:
-        """Note a flaw once, at the first place where it shows."""
-        if len(self.flaws) < MAX_FLAWS:
-            noted = Flaw(
-                flaw.kind, flaw.observed, flaw.expected, place, flaw.about, flaw.in_document
-            )
-            self.flaws.setdefault((flaw.kind, flaw.observed), noted)
-
-    def _under(self, active: Active | None, local: Json, place: str) -> Active:
-        above = active or self._contexts.root
-        place = f"{place}/@context"
-        name = local if isinstance(local, str) else written(local)
-        if not isinstance(local, str):
-            self._own.add(name)
-        self.seen.add((id(above), name))
-        if len(self._own) > MAX_OWN_CONTEXTS or len(self.seen) > MAX_NESTINGS:
-            expected = f"at most {MAX_OWN_CONTEXTS} contexts, nested in {MAX_NESTINGS} ways"
-            self._flaw(Flaw("invalid", "more contexts than one message needs", expected), place)
-            return self._contexts.open
-        under: Under = self._contexts.under(above, local)
-        for flaw in under.flaws:
-            self._flaw(flaw, place)
-        return under.active
-
-    def _lost(self, place: str, observed: str) -> None:
-        self._flaw(Flaw("lost", observed, "a key and value that mean something"), place)
-
-    # -- values -----------------------------------------------------------------------
-
-    def _bare(self, value: Json, active: Active | None, place: str, depth: int = 1) -> Json:
+    def _bare(self, value: Json, active: Active | None, spot: _Spot) -> Json:
         """Look for contexts where none is in force; keys are as they are."""
-        if depth > MAX_DEPTH:
-            self._lost(place, "something nested deeper than any message")
+        if self._is_too_deep(spot):
             return value
         if isinstance(value, list):
-            items = cast("list[Json]", value)
-            return [
-                self._bare(item, active, f"{place}/{index}", depth + 1)
-                for index, item in enumerate(items)
-            ]
-        if not _is_object(value):
+            items = enumerate(cast("list[Json]", value))
+            return [self._bare(item, active, spot.item(index, index)) for index, item in items]
+        if not isinstance(value, dict):
             return value
         members = cast("dict[str, Json]", value)
         if active is not None or "@context" in members:
-            found = self._node(members, active, None, place, place, depth)
+            found = self._node(members, active or self._contexts.root, None, spot)
             return None if found is _ABSENT else found
-        return {
-            key: self._bare(item, None, f"{place}/{_token(key)}", depth + 1)
-            for key, item in members.items()
-        }
+        return {key: self._bare(item, None, spot.member(key)) for key, item in members.items()}
 
-    def _value(  # noqa: PLR0913 (where it stands, here and there)
-        self, value: Json, active: Active, key: str | None, place: str, own: str, depth: int
-    ) -> Json:
-        """Give the canonical form of what a key holds; _ABSENT when nothing is left."""
-        if depth > MAX_DEPTH:
-            self._lost(place, "something nested deeper than any message")
-            return value
-        if isinstance(value, list):
-            found: list[Json] = []
-            for index, item in enumerate(cast("list[Json]", value)):
-                there, here = f"{place}/{index}", f"{own}/{len(found)}"
-                one = self._value(item, active, key, there, here, depth + 1)
-                if one is not _ABSENT:
-                    if index != len(found):
-                        self.pointers.setdefault(here, there)
-                    found.append(one)
-            return found
-        if not _is_object(value):
-            return value
-        return self._node(value, active, key, place, own, depth + 1)
+    # -- contexts and flaws -----------------------------------------------------------
 
-    def _stands(self, own: str, place: str) -> None:
-        if own != place:
-            self.pointers[own] = place
+    def _flaw(self, kind: Kind, observed: str, expected: str, spot: _Spot) -> None:
+        self._note(Flaw(kind, observed, expected), spot)
 
-    def _node(  # noqa: PLR0913 (see _value)
-        self,
-        members: dict[str, Json],
-        active: Active | None,
-        key: str | None,
-        place: str,
-        own: str,
-        depth: int,
-        *,
-        inside_index: bool = False,
-    ) -> Json:
-        if depth > MAX_DEPTH:
-            self._lost(place, "something nested deeper than any message")
-            return members
-        above = active
-        if active is not None:
-            entry = active.entry(key) if key else None
-            if active.previous is not None and not inside_index and _ends(members, active):
-                active = active.previous
-            if entry is not None and entry.has_scope:
-                active = self._contexts.scoped(active, entry.scoped, key or "", by_type=False)
-        if "@context" in members:
-            active = self._under(active, members["@context"], place)
-        if active is None:
-            return members
-        typed, inner = active, self._typed(members, active)
-        if (plain := self._unwrapped(members, inner, above, key, place, own, depth)) is not None:
-            return plain[0]
-        canonical: dict[str, Json] = {}
-        if "@context" in members:
-            canonical["@context"] = members["@context"]
-        self._members(members, inner, typed, canonical, place, own, depth)
-        return canonical
+    def _note(self, flaw: Flaw, spot: _Spot) -> None:
+        """Note a flaw once, at the first place where it shows."""
+        if len(self.flaws) < MAX_FLAWS:
+            noted = replace(flaw, pointer=spot.there)
+            self.flaws.setdefault((flaw.kind, flaw.observed), noted)
+
+    def _lost(self, observed: str, spot: _Spot) -> None:
+        self._flaw("lost", observed, "a key and a value that mean something", spot)
+
+    def _is_too_deep(self, spot: _Spot) -> bool:
+        if spot.depth > MAX_DEPTH:
+            self._lost("something nested deeper than any message", spot)
+        return spot.depth > MAX_DEPTH
+
+    def _under(self, active: Active, local: Json, spot: _Spot) -> Active:
+        """Put a context of the message in force."""
+        spot = spot.member("@context")
+        name = str(local)
+        if not isinstance(local, str):
+            name = "" if too_big(local) else written(local)
+            self._own.add(name)
+        self.seen.add((id(active), name))
+        if len(self._own) > MAX_OWN_CONTEXTS or len(self.seen) > MAX_NESTINGS:
+            expected = f"at most {MAX_OWN_CONTEXTS} contexts, nested in {MAX_NESTINGS} ways"
+            self._flaw("invalid", "more contexts than one message needs", expected, spot)
+            return self._contexts.open
+        under = self._contexts.under(active, local)
+        for flaw in under.flaws:
+            self._note(flaw, spot)
+        return under.active
+
+    def _scoped(self, active: Active, key: str | None) -> Active:
+        """Put the context in force that a key brings with it, if it does."""
+        entry = active.entry(key) if key else None
+        if entry is None or not entry.has_scope:
+            return active
+        return self._contexts.scoped(active, entry.scoped, key or "", by_type=False)
 
     def _typed(self, members: dict[str, Json], active: Active) -> Active:
-        """Put the contexts that the types of an object bring with them in force."""
+        """Put the contexts in force that the types of an object bring with them."""
         inner = active
         for key in sorted(members):
             if inner.entry(key).meaning != "@type":
@@ -319,199 +291,187 @@ class _Walk:
                     inner = self._contexts.scoped(inner, scope, type_, by_type=True)
         return inner
 
-    def _unwrapped(  # noqa: PLR0913, PLR0917 (see _value)
+    # -- values -----------------------------------------------------------------------
+
+    def _value(self, value: Json, active: Active, key: str | None, spot: _Spot) -> Json:
+        """Give the canonical form of what a key holds; _ABSENT when nothing is left."""
+        if self._is_too_deep(spot):
+            return value
+        if isinstance(value, list):
+            found: list[Json] = []
+            for index, item in enumerate(cast("list[Json]", value)):
+                place = spot.item(index, len(found))
+                one = self._value(item, active, key, place)
+                if one is not _ABSENT:
+                    if index != len(found):
+                        self.pointers.setdefault(place.here, place.there)
+                    found.append(one)
+            return found
+        if not isinstance(value, dict):
+            return value
+        return self._node(cast("dict[str, Json]", value), active, key, spot)
+
+    def _node(
         self,
         members: dict[str, Json],
         active: Active,
-        above: Active | None,
         key: str | None,
-        place: str,
-        own: str,
-        depth: int,
-    ) -> tuple[Json] | None:
-        """Give what a value, list or set object holds; None when the object is a node."""
-        if len(members) > 5:  # noqa: PLR2004 (the keywords that may stand beside a value)
-            return None
+        spot: _Spot,
+        *,
+        in_map: bool = False,
+    ) -> Json:
+        """Give the canonical form of an object, or of the value it wraps."""
+        inner = active
+        if active.previous is not None and not in_map and _ends(members, active):
+            inner = active.previous
+        if key and active.entry(key).has_scope:
+            scope = active.entry(key).scoped
+            inner = self._contexts.scoped(inner, scope, key, by_type=False)
+        if "@context" in members:
+            inner = self._under(inner, members["@context"], spot)
+        outer, inner = inner, self._typed(members, inner)
         for name, value in members.items():
-            meaning = active.entry(name).meaning
-            there = f"{place}/{_token(name)}"
+            meaning = inner.entry(name).meaning
             if meaning == "@value":
-                if value is None:
-                    self._lost(there, "a value that is null")
-                    return (_ABSENT,)
-                self._stands(own, there)
-                return (value,)
+                return self._held(value, spot.here, spot.member(name))
             if meaning in ("@list", "@set"):
-                self._stands(own, there)
-                items = _array(value)
-                return (self._value(items, above or active, key, there, own, depth + 1),)
-        return None
+                place = spot.member(name)._replace(here=spot.whole or spot.here)
+                self.pointers[place.here] = place.there
+                return self._value(_array(value), active, key, place)
+        canonical: dict[str, Json] = {}
+        if "@context" in members:
+            canonical["@context"] = members["@context"]
+        self._members(members, inner, outer, canonical, spot)
+        return canonical
+
+    def _held(self, value: Json, here: str, spot: _Spot) -> Json:
+        """Give what a value object holds."""
+        if value is None:
+            self._lost("a value that is null", spot)
+            return _ABSENT
+        self.pointers[here] = spot.there
+        return value
 
     # -- members ----------------------------------------------------------------------
 
-    def _members(  # noqa: PLR0913, PLR0917 (see _value)
+    def _members(
         self,
         members: dict[str, Json],
         active: Active,
         typed: Active,
         canonical: dict[str, Json],
-        place: str,
-        own: str,
-        depth: int,
+        spot: _Spot,
     ) -> None:
-        nested: list[tuple[str, Json, Active]] = []
+        """Put the members of an object into its canonical form; types are read by `typed`."""
+        nests: list[str] = []
         for key in sorted(members):
             if key == "@context":
                 continue
             value, entry = members[key], active.entry(key)
-            there = f"{place}/{_token(key)}"
+            place = spot.member(key, entry.word)
             if entry.kind is not None:
-                expected = "a word of its context"
-                self._flaw(Flaw(entry.kind, entry.observed, expected), there)
+                self._flaw(entry.kind, entry.observed, "a word of its context", place)
             elif entry.meaning == "@nest":
-                inner = self._below(active, entry, key)
-                nested += [(f"{there}", item, inner) for item in _array(value)]
+                nests.append(key)
             elif entry.meaning == "@type":
-                self._add(canonical, "@type", self._types(value, typed, there), own, there)
+                self._add(canonical, "@type", self._types(value, typed, place), place)
             elif entry.meaning.startswith("@"):
-                self._keyword(canonical, entry.meaning, value, active, there, own, depth)
+                found = self._keyword(entry.meaning, value, active, place)
+                self._add(canonical, entry.meaning, found, place)
             else:
-                here = f"{own}/{_token(entry.word)}"
-                found = self._property(key, value, entry, active, there, here, depth)
-                if found is not _ABSENT:
-                    self._add(canonical, entry.word, found, own, there)
-        for there, value, inner in nested:
-            if _is_object(value) and depth < MAX_DEPTH:
-                local = value.get("@context", _ABSENT)
-                base = inner if local is _ABSENT else self._under(inner, local, there)
-                inside = self._typed(value, base)
-                self._members(value, inside, base, canonical, there, own, depth + 1)
-            else:
-                self._lost(there, "a nested value that is no object")
+                found = self._property(key, value, entry, active, place)
+                self._add(canonical, entry.word, found, place)
+        for key in nests:
+            for value in _array(members[key]):
+                self._nested(value, self._scoped(active, key), canonical, spot.member(key))
 
-    def _below(self, active: Active, entry: Entry, key: str) -> Active:
-        if not entry.has_scope:
-            return active
-        return self._contexts.scoped(active, entry.scoped, key, by_type=False)
+    def _nested(self, value: Json, active: Active, canonical: dict[str, Json], spot: _Spot) -> None:
+        """Put what is nested for tidiness where it belongs: into the object around it."""
+        if not isinstance(value, dict) or self._is_too_deep(spot):
+            self._lost("a nested value that is no object", spot)
+            return
+        members = cast("dict[str, Json]", value)
+        if "@context" in members:
+            active = self._under(active, members["@context"], spot)
+        inner = self._typed(members, active)
+        spot = _Spot(spot.there, spot.here.rpartition("/")[0], spot.depth)
+        self._members(members, inner, active, canonical, spot)
 
-    def _property(  # noqa: PLR0913, PLR0917 (see _value)
-        self,
-        key: str,
-        value: Json,
-        entry: Entry,
-        active: Active,
-        there: str,
-        here: str,
-        depth: int,
-    ) -> Json:
-        if entry.opaque:
+    def _property(self, key: str, value: Json, entry: Entry, active: Active, spot: _Spot) -> Json:
+        if entry.opaque or value is None:
             return value
-        inner = self._below(active, entry, key)
-        if entry.maps and _is_object(value):
-            return self._map(key, value, entry, inner, there, here, depth)
-        if entry.wraps and value is not None and not isinstance(value, list):
-            own = f"{here}/0"
-            found = self._value(value, inner, key, there, own, depth)
-            if isinstance(found, list):  # it held an array: a list or set object
-                for pointer in [p for p in self.pointers if p == own or p.startswith(own + "/")]:
-                    self.pointers[here + pointer[len(own) :]] = self.pointers.pop(pointer)
-                return cast("list[Json]", found)
-            if found is _ABSENT:
-                return []
-            self.pointers.setdefault(own, there)
-            return [found]
-        return self._value(value, inner, key, there, here, depth)
+        inner = self._scoped(active, key)
+        if entry.maps and isinstance(value, dict):
+            return self._map(key, cast("dict[str, Json]", value), entry, inner, spot)
+        if not entry.wraps or isinstance(value, list):
+            return self._value(value, inner, key, spot)
+        one = spot._replace(here=f"{spot.here}/0", whole=spot.here)
+        found = self._value(value, inner, key, one)
+        if isinstance(found, list):  # it stood in a list or set object
+            return cast("list[Json]", found)
+        self.pointers.setdefault(one.here, one.there)
+        return [] if found is _ABSENT else [found]
 
-    def _map(  # noqa: PLR0913, PLR0917 (see _value)
-        self,
-        key: str,
-        value: dict[str, Json],
-        entry: Entry,
-        active: Active,
-        there: str,
-        here: str,
-        depth: int,
+    def _map(
+        self, key: str, value: dict[str, Json], entry: Entry, active: Active, spot: _Spot
     ) -> Json:
         """Give a map canonically: as a map where our context has one, else as an array."""
-        keeps = not entry.wraps and self._keeps_map(entry)
         mapped: dict[str, Json] = {}
         listed: list[Json] = []
         for name in sorted(value):
+            is_array = isinstance(value[name], list)
             for index, item in enumerate(_array(value[name])):
-                place = f"{there}/{_token(name)}"
-                place += f"/{index}" if isinstance(value[name], list) else ""
-                own = f"{here}/{_token(name) if keeps else len(listed)}"
-                if _is_object(item):
-                    found = self._node(item, active, key, place, own, depth + 1, inside_index=True)
+                there = f"{spot.there}/{_token(name)}" + (f"/{index}" if is_array else "")
+                here = f"{spot.here}/{_token(name) if entry.keeps_map else len(listed)}"
+                place = _Spot(there, here, spot.depth + 2)
+                if isinstance(item, dict) and not self._is_too_deep(place):
+                    members = cast("dict[str, Json]", item)
+                    found = self._node(members, active, key, place, in_map=True)
                 else:
-                    found = self._value(item, active, key, place, own, depth + 1)
+                    found = self._value(item, active, key, place)
                 if found is _ABSENT:
                     continue
-                if own != place:
-                    self.pointers.setdefault(own, place)
-                if keeps:
-                    self._add(mapped, name, found, here, place)
+                if entry.keeps_map:
+                    self._add(mapped, name, found, place)
                 else:
+                    self.pointers.setdefault(here, there)
                     listed.append(found)
-        return mapped if keeps else listed
+        return mapped if entry.keeps_map else listed
 
-    @staticmethod
-    def _keeps_map(entry: Entry) -> bool:
-        known = spellings().get(entry.meaning)
-        return known is None or known.container == "@index"
-
-    def _types(self, value: Json, typed: Active, there: str) -> Json:
+    def _types(self, value: Json, typed: Active, spot: _Spot) -> Json:
         found: list[Json] = []
         for type_ in _array(value):
             if not isinstance(type_, str):
-                self._flaw(Flaw("type", "a type that is no text", "the name of a type"), there)
+                self._flaw("type", "a type that is no text", "the name of a type", spot)
                 continue
             word, flaw = typed.kind_of(type_)
             if flaw is not None:
                 observed = f"type {type_}" if flaw == "type" else f"type {type_}: no such prefix"
                 expected = "a type of the vocabulary, or of a specification laid beside"
-                self._flaw(Flaw(flaw, observed, expected), there)
-            found.append(word)
+                self._flaw(flaw, observed, expected, spot)
+            else:
+                found.append(word)
         return found if isinstance(value, list) else (found[0] if found else _ABSENT)
 
-    def _keyword(  # noqa: PLR0913, PLR0917 (see _value)
-        self,
-        canonical: dict[str, Json],
-        keyword: str,
-        value: Json,
-        active: Active,
-        there: str,
-        own: str,
-        depth: int,
-    ) -> None:
-        here = f"{own}/{keyword}"
-        if keyword in ("@graph", "@included", "@reverse"):
-            items = _array(value)
-            if any(not isinstance(item, dict | list) for item in items):
-                self._lost(there, f"a value in {keyword} that belongs to nothing")
-            value = self._value(value, active, None, there, here, depth)
-        self._add(canonical, keyword, value, own, there)
+    def _keyword(self, keyword: str, value: Json, active: Active, spot: _Spot) -> Json:
+        if keyword not in ("@graph", "@included", "@reverse"):
+            return value
+        if any(not isinstance(item, dict | list) for item in _array(value)):
+            self._lost(f"a value in {keyword} that belongs to nothing", spot)
+        return self._value(value, active, None, spot)
 
-    def _add(
-        self, canonical: dict[str, Json], word: str, found: Json, own: str, there: str
-    ) -> None:
+    def _add(self, canonical: dict[str, Json], word: str, found: Json, spot: _Spot) -> None:
         """Add a member; what is said of one thing in two ways becomes an array."""
         if found is _ABSENT:
             return
-        here = f"{own}/{_token(word)}"
         if word not in canonical:
             canonical[word] = found
-            if here != there:
-                self.pointers.setdefault(here, there)
-            return
-        if word.startswith("@") and word not in ("@type", "@included", "@graph"):
-            self._lost(there, f"a second {word} of one object")
-            return
-        canonical[word] = [*_array(canonical[word]), *_array(found)]
-
-
-def _is_object(value: Json) -> bool:
-    return isinstance(value, dict)
+            if spot.here != spot.there:
+                self.pointers.setdefault(spot.here, spot.there)
+        elif word.startswith("@") and word not in ("@type", "@included", "@graph"):
+            self._lost(f"a second {word} of one object", spot)
+        else:
+            canonical[word] = [*_array(canonical[word]), *_array(found)]
 
 
 def _array(value: Json) -> list[Json]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridwitness.contexts import is_published
+from gridwitness.context_documents import is_published
 from gridwitness.rules import outcome, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gridwitness.contexts import Kind
+    from gridwitness.context_documents import Flaw, Kind
     from gridwitness.rules import Outcome
     from gridwitness.trace import Trace
 
@@ -23,28 +23,31 @@ BECKN = "Beckn v2 docs, CON-022 and CON-023 (@context and @type of each slot)"
 
 
 def _examined(trace: Trace, kind: Kind) -> Iterator[Outcome]:
-    """Yield one outcome for each flaw of a kind, or one for the message when there is none.
-
-    Weighs less: a fault in a document that the message names but did not write; and a
-    document of the protocol that is not here because no specification is laid beside.
-    """
+    """Yield one outcome for each flaw of a kind, or one for the message when there is none."""
     for message, meaning in trace.meanings:
         if not meaning.has_context:
             continue
         flaws = [flaw for flaw in meaning.flaws if flaw.kind == kind]
-        if not flaws:
-            yield outcome(True, by=message.sender, message=message)
-        for flaw in flaws:
-            unlaid = kind == "unknown" and trace.specification is None and is_published(flaw.about)
+        for flaw in flaws or (None,):
             yield outcome(
-                False,
+                flaw is None,
                 by=message.sender,
                 message=message,
-                observed=flaw.observed,
-                expected=flaw.expected,
-                pointer=flaw.pointer,
-                advisory=flaw.in_document or unlaid,
+                observed=flaw.observed if flaw else "",
+                expected=flaw.expected if flaw else "",
+                pointer=flaw.pointer if flaw else "",
+                advisory=flaw is not None and _weighs_less(trace, flaw),
             )
+
+
+def _weighs_less(trace: Trace, flaw: Flaw) -> bool:
+    """Tell whether the sender cannot mend a flaw.
+
+    It is in a document that it names but did not write; or a document of the protocol is
+    not here because no specification is laid beside.
+    """
+    unlaid = flaw.kind == "unknown" and trace.specification is None
+    return flaw.in_document or (unlaid and is_published(flaw.about))
 
 
 @rule("LD-001", "MUST", source=f"{BECKN}; {API}, section 5.1 (expansion), remote contexts")
