@@ -39,12 +39,14 @@ KEYWORDS: Final = frozenset(_KEYWORDS)
 ENERGY: Final = "https://gridwitness.example/energy/v1/vocabulary.jsonld#"
 CORE: Final = CORE_CONTEXT.replace("context.jsonld", "vocab.jsonld#")
 
-MAX_TERMS = 1_000
+MAX_TERMS = 500
 """No context that is written into a message needs more members, all levels together."""
 MAX_SCOPED = 30
 """Nor more contexts within it: each is processed on top of all terms around it."""
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 50_000
 MAX_LEVELS = 16
+MAX_CHAIN = 20
+"""Terms of a context in a message that are defined one by the next; circles are longer."""
 MAX_HELD = 1_000
 """Addresses that are remembered at once; a message may invent endlessly many."""
 
@@ -272,11 +274,36 @@ def _stands_for_another(term: str, value: Json) -> bool:
     return looks_like_iri and iri_of(value) not in (None, term)
 
 
+def _longest_chain(members: dict[str, Json]) -> int:
+    """Count the terms that are defined one by the next, as far as matters."""
+    longest = 0
+    for term in members:
+        length, at = 0, term
+        while length <= MAX_CHAIN:
+            iri = iri_of(members[at])
+            if not isinstance(iri, str):
+                break
+            following = iri if iri in members else iri.partition(":")[0]
+            if following not in members or following == at:
+                break
+            length, at = length + 1, following
+        longest = max(longest, length)
+    return longest
+
+
+_BOUNDS = {
+    "members": MAX_TERMS,
+    "contexts within it": MAX_SCOPED,
+    "characters": MAX_CHARACTERS,
+    "terms that are defined by one another": MAX_CHAIN,
+}
+
+
 def too_big(local: Json) -> Flaw | None:
     """Say why a context in a message is too big to be processed; None when it is not."""
     if isinstance(local, str):
         return None
-    counted = {"members": 0, "contexts within it": 0, "characters": 0}
+    counted = dict.fromkeys(_BOUNDS, 0)
     level: list[Json] = [local]
     for _ in range(MAX_LEVELS):
         below: list[Json] = []
@@ -286,16 +313,17 @@ def too_big(local: Json) -> Flaw | None:
                 counted["members"] += len(members)
                 counted["contexts within it"] += "@context" in members
                 counted["characters"] += sum(map(len, members))
+                if counted["members"] <= MAX_TERMS:
+                    chain = "terms that are defined by one another"
+                    counted[chain] = max(counted[chain], _longest_chain(members))
                 below += members.values()
             elif isinstance(item, list):
                 counted["members"] += len(cast("list[Json]", item))
                 below += cast("list[Json]", item)
             elif isinstance(item, str):
                 counted["characters"] += len(item)
-        for (what, size), most in zip(
-            counted.items(), (MAX_TERMS, MAX_SCOPED, MAX_CHARACTERS), strict=True
-        ):
-            if size > most:
+        for what, most in _BOUNDS.items():
+            if counted[what] > most:
                 observed = f"a context of the message has more than {most} {what}"
                 return Flaw("invalid", observed, f"at most {most} {what}")
         level = below

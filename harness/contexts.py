@@ -13,6 +13,7 @@ Source: JSON-LD 1.1 Processing Algorithms and API, sections 4 (context processin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -191,7 +192,10 @@ class Under(NamedTuple):
 
 def _expand(active: Active, key: str) -> str | None:
     """Expand a word by vocabulary; None when it means nothing."""
-    found = cast("str | None", _PROCESSOR.expand_word(active.raw, key))
+    raw = active.raw
+    if ":" not in key and key[:1] != "@" and key not in raw["mappings"] and "@vocab" not in raw:
+        return None
+    found = cast("str | None", _PROCESSOR.expand_word(raw, key))
     if found is None or found in KEYWORDS:
         return found
     return found if _is_iri(found) else None
@@ -302,6 +306,8 @@ class _Processor(JsonLdProcessor):
         return _Context(super()._clone_active_context(active_ctx))  # pyright: ignore[reportUnknownMemberType]
 
 
+_PASSING = ("_uuid", "previousContext", "processingMode")
+"""Members of PyLD's contexts that play no part in what words mean."""
 _PROCESSOR = _Processor()
 _INITIAL = _PROCESSOR.initial()
 
@@ -315,6 +321,8 @@ class Contexts:
         self.open = Active(_INITIAL, is_open=True)
         """Below a context that is not held or not valid: every word may mean something."""
         self._held = 0
+        self._alike: dict[bytes, Active] = {}
+        """What contexts amount to, so that one which adds nothing gives what was there."""
         self._lock = threading.Lock()
 
     @property
@@ -344,6 +352,7 @@ class Contexts:
             self._held += MAX_KEYS + len(found.active.raw["mappings"])
             if self._held > MAX_HELD:
                 self._held, self._root = 0, Active(_INITIAL)
+                self._alike.clear()
                 self.open = Active(_INITIAL, is_open=True)
             return found
 
@@ -382,7 +391,14 @@ class Contexts:
         if held is not None and not held.is_ours:
             types |= {m["@id"] for m in raw["mappings"].values() if m and m.get("@id")}
         previous = (active.previous or active) if "previousContext" in raw else None
-        return Active(raw, active.is_open and local is not None, types, previous)
+        return self._one(Active(raw, active.is_open and local is not None, types, previous))
+
+    def _one(self, active: Active) -> Active:
+        """Give the context there is already that amounts to the same; else this one."""
+        members = {key: value for key, value in active.raw.items() if key not in _PASSING}
+        amounts_to = (members, active.is_open, sorted(active.types), id(active.previous))
+        digest = hashlib.sha256(repr(amounts_to).encode()).digest()
+        return self._alike.setdefault(digest, active)
 
     def _options(self, missing: list[str]) -> dict[str, Any]:
         def load(url: str, _options: Json) -> dict[str, Any]:

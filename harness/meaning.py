@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """Levels below which nothing is looked up; no message of the protocol has a fifth of them."""
 MAX_OWN_CONTEXTS = 30
-"""Different contexts a message may bring with it; each new one is worth a millisecond or two."""
+MAX_OWN_CHARACTERS = 100_000
+"""Different contexts a message may bring with it, and their text together: each term of
+them takes PyLD some 50 microseconds."""
 MAX_NESTINGS = 200
 """Different nestings of contexts in a message, each of which has a table of its own."""
 MAX_FLAWS = 20
@@ -209,6 +211,7 @@ class _Walk:
         self._contexts = contexts
         self.seen: set[tuple[int, str]] = set()
         self._own: set[str] = set()
+        self._characters = 0
 
     def message(self, message: dict[str, Json]) -> Json:
         """Give the canonical form of `message`, whose own keys are the protocol's."""
@@ -239,7 +242,8 @@ class _Walk:
     # -- contexts and flaws -----------------------------------------------------------
 
     def _flaw(self, kind: Kind, observed: str, expected: str, spot: _Spot) -> None:
-        self._note(Flaw(kind, observed, expected), spot)
+        if len(self.flaws) < MAX_FLAWS:
+            self._note(Flaw(kind, observed, expected), spot)
 
     def _note(self, flaw: Flaw, spot: _Spot) -> None:
         """Note a flaw once, at the first place where it shows."""
@@ -261,10 +265,15 @@ class _Walk:
         name = str(local)
         if not isinstance(local, str):
             name = "" if too_big(local) else written(local)
+            self._characters += 0 if name in self._own else len(name)
             self._own.add(name)
         self.seen.add((id(active), name))
-        if len(self._own) > MAX_OWN_CONTEXTS or len(self.seen) > MAX_NESTINGS:
-            expected = f"at most {MAX_OWN_CONTEXTS} contexts, nested in {MAX_NESTINGS} ways"
+        if (
+            len(self._own) > MAX_OWN_CONTEXTS
+            or self._characters > MAX_OWN_CHARACTERS
+            or len(self.seen) > MAX_NESTINGS
+        ):
+            expected = f"at most {MAX_OWN_CONTEXTS} of {MAX_OWN_CHARACTERS} characters together"
             self._flaw("invalid", "more contexts than one message needs", expected, spot)
             return self._contexts.open
         under = self._contexts.under(active, local)
