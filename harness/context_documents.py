@@ -79,13 +79,14 @@ class Flaw:
     in_document: bool = False
 
 
-def unknown(url: str) -> Flaw:
-    """Say that a context is not held."""
+def unknown(url: str, named_in: str = "") -> Flaw:
+    """Say that a context is not held; another document may be where it is named."""
     return Flaw(
         "unknown",
-        f"{url}, of which there is no document here",
+        f"{url}, of which there is no document here" + (f", named in {named_in}" * bool(named_in)),
         "a context of the protocol or of a specification laid beside; none is fetched",
         about=url,
+        in_document=bool(named_in),
     )
 
 

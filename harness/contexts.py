@@ -210,16 +210,17 @@ def _is_iri(text: str) -> bool:
 
 def _prefix_flaw(active: Active, key: str, expanded: str | None) -> str:
     """Say what is wrong with the prefix of a key; empty when it has none or a good one."""
-    prefix, colon, rest = key.partition(":")
-    if not colon or key in active.raw["mappings"] or rest.startswith("//"):
+    mappings = active.raw["mappings"]
+    word = (expanded or "") if key in mappings else key
+    prefix, colon, rest = word.partition(":")
+    if not colon or rest.startswith("//"):
         return ""
-    mapping = active.raw["mappings"].get(prefix)
-    if mapping and mapping["_prefix"]:
-        return ""
-    if mapping:
-        return f"{key}: {prefix} is defined, but not as a prefix ({mapping['@id']})"
-    if expanded is not None and expanded == key and prefix not in _SCHEMES:
-        return f"{key}: the prefix {prefix} is not defined"
+    of = f" ({word})" if word != key else ""
+    mapping = mappings.get(prefix)
+    if mapping and not mapping["_prefix"]:
+        return f"{key}{of}: {prefix} is defined, but not as a prefix ({mapping['@id']})"
+    if not mapping and expanded == word and prefix not in _SCHEMES:
+        return f"{key}{of}: the prefix {prefix} is not defined"
     return ""
 
 
@@ -330,12 +331,18 @@ class Contexts:
         """The context of a message before any is named."""
         return self._root
 
-    def under(self, active: Active, local: Json) -> Under:
-        """Put a context of a message under the one above it."""
-        if problem := too_big(local):
+    def under(self, active: Active, local: Json, name: str | None = None) -> Under:
+        """Put a context of a message under the one above it.
+
+        name is the text by which it is remembered, where it is already written.
+        """
+        if isinstance(local, str):
+            return active.below.get(local) or self._put(active, local, local)
+        place = ("", False, written(local) if name is None else name)
+        found = active.below.get(place)
+        if found is None and (problem := too_big(local)):
             return Under(self.open, (problem,))
-        place = local if isinstance(local, str) else ("", False, written(local))
-        return active.below.get(place) or self._put(active, place, local)
+        return found or self._put(active, place, local)
 
     def scoped(self, active: Active, local: Json, key: str, *, by_type: bool) -> Active:
         """Put the context that a term brings with it under the one that is in force."""
@@ -385,7 +392,7 @@ class Contexts:
         try:
             raw = _PROCESSOR.under(active.raw, _copy(local), self._options(missing), **scope)
         except Exception as error:  # noqa: BLE001 (PyLD fails in many ways on what is no context)
-            flaws.append(unknown(missing[0]) if missing else _invalid(error, url))
+            flaws.append(unknown(missing[0], url) if missing else _invalid(error, url))
             return self.open
         types = active.types
         if held is not None and not held.is_ours:
@@ -427,8 +434,11 @@ def _copy(local: Json) -> Json:
 
 
 def written(local: Json) -> str:
-    """Write a context that is not too big as the text it is remembered by."""
-    return json.dumps(local, sort_keys=True, default=str)
+    """Write a context as the text it is remembered by; too deep a one is too big anyway."""
+    try:
+        return repr(local)
+    except RecursionError:
+        return ""
 
 
 def _invalid(error: Exception, url: str) -> Flaw:

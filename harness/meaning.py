@@ -13,11 +13,12 @@ Source: JSON-LD 1.1 Processing Algorithms and API, section 5.1 (expansion).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from gridwitness.context_documents import Documents, Flaw, too_big
+from gridwitness.context_documents import Documents, Flaw
 from gridwitness.contexts import Contexts, written
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ MAX_OWN_CHARACTERS = 100_000
 them takes PyLD some 50 microseconds."""
 MAX_NESTINGS = 200
 """Different nestings of contexts in a message, each of which has a table of its own."""
-MAX_FLAWS = 20
-"""Of a message; the rest repeats them."""
+MAX_FLAWS = 10
+"""Of each kind in a message; the rest repeats them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Meaning:
 
     body      the canonical body; the body itself where it is spelt so
     pointers  where a member of the canonical body stands in the message, where that differs
-    flaws     what does not mean anything, or not what it should; at most MAX_FLAWS
+    flaws     what does not mean anything, or not what it should; at most MAX_FLAWS a kind
     has_context
               whether the message names any context below `message`
     """
@@ -212,6 +213,7 @@ class _Walk:
         self.seen: set[tuple[int, str]] = set()
         self._own: set[str] = set()
         self._characters = 0
+        self._noted: Counter[Kind] = Counter()
 
     def message(self, message: dict[str, Json]) -> Json:
         """Give the canonical form of `message`, whose own keys are the protocol's."""
@@ -242,14 +244,15 @@ class _Walk:
     # -- contexts and flaws -----------------------------------------------------------
 
     def _flaw(self, kind: Kind, observed: str, expected: str, spot: _Spot) -> None:
-        if len(self.flaws) < MAX_FLAWS:
+        if self._noted[kind] < MAX_FLAWS:
             self._note(Flaw(kind, observed, expected), spot)
 
     def _note(self, flaw: Flaw, spot: _Spot) -> None:
         """Note a flaw once, at the first place where it shows."""
-        if len(self.flaws) < MAX_FLAWS:
-            noted = replace(flaw, pointer=spot.there)
-            self.flaws.setdefault((flaw.kind, flaw.observed), noted)
+        place = flaw.kind, flaw.observed
+        if self._noted[flaw.kind] < MAX_FLAWS and place not in self.flaws:
+            self._noted[flaw.kind] += 1
+            self.flaws[place] = replace(flaw, pointer=spot.there)
 
     def _lost(self, observed: str, spot: _Spot) -> None:
         self._flaw("lost", observed, "a key and a value that mean something", spot)
@@ -262,11 +265,10 @@ class _Walk:
     def _under(self, active: Active, local: Json, spot: _Spot) -> Active:
         """Put a context of the message in force."""
         spot = spot.member("@context")
-        name = str(local)
-        if not isinstance(local, str):
-            name = "" if too_big(local) else written(local)
-            self._characters += 0 if name in self._own else len(name)
+        name = local if isinstance(local, str) else written(local)
+        if not isinstance(local, str) and name not in self._own:
             self._own.add(name)
+            self._characters += len(name)
         self.seen.add((id(active), name))
         if (
             len(self._own) > MAX_OWN_CONTEXTS
@@ -276,7 +278,7 @@ class _Walk:
             expected = f"at most {MAX_OWN_CONTEXTS} of {MAX_OWN_CHARACTERS} characters together"
             self._flaw("invalid", "more contexts than one message needs", expected, spot)
             return self._contexts.open
-        under = self._contexts.under(active, local)
+        under = self._contexts.under(active, local, name)
         for flaw in under.flaws:
             self._note(flaw, spot)
         return under.active

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_an_attack_is_told_soon(name: str):
     began_s = time.process_time()
     meaning = read_meaning(body)
     assert time.process_time() - began_s < SOON_S
-    assert len(meaning.flaws) <= MAX_FLAWS
+    assert max(Counter(f.kind for f in meaning.flaws).values(), default=0) <= MAX_FLAWS
     if kind is not None:
         assert kind in {flaw.kind for flaw in meaning.flaws}
     assert read_meaning(body).flaws == meaning.flaws
@@ -119,7 +120,7 @@ def test_any_message_is_read(order: Any):
     before = repr(body)
     meaning = read_meaning(body)
     assert repr(body) == before
-    assert len(meaning.flaws) <= MAX_FLAWS
+    assert max(Counter(f.kind for f in meaning.flaws).values(), default=0) <= MAX_FLAWS
     assert read_meaning(body) == meaning
     for flaw in meaning.flaws:
         assert at(body, flaw.pointer)
