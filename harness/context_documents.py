@@ -300,6 +300,15 @@ _BOUNDS = {
 }
 
 
+def _count(members: dict[str, Json], counted: dict[str, int]) -> None:
+    counted["members"] += len(members)
+    counted["contexts within it"] += "@context" in members
+    counted["characters"] += sum(map(len, members))
+    if counted["members"] <= MAX_TERMS:
+        chain = "terms that are defined by one another"
+        counted[chain] = max(counted[chain], _longest_chain(members))
+
+
 def too_big(local: Json) -> Flaw | None:
     """Say why a context in a message is too big to be processed; None when it is not."""
     if isinstance(local, str):
@@ -311,12 +320,7 @@ def too_big(local: Json) -> Flaw | None:
         for item in level:
             if isinstance(item, dict):
                 members = cast("dict[str, Json]", item)
-                counted["members"] += len(members)
-                counted["contexts within it"] += "@context" in members
-                counted["characters"] += sum(map(len, members))
-                if counted["members"] <= MAX_TERMS:
-                    chain = "terms that are defined by one another"
-                    counted[chain] = max(counted[chain], _longest_chain(members))
+                _count(members, counted)
                 below += members.values()
             elif isinstance(item, list):
                 counted["members"] += len(cast("list[Json]", item))

@@ -84,8 +84,10 @@ def test_another_spelling_of_the_same_meaning_reads_the_same(spelt: Any):
         ({"@context": CONTEXT, "roles": {"@set": []}}, {"roles": []}),
         ({"@context": CONTEXT, "clearedPower": {"a": 5}}, {"clearedPower": {"a": 5}}),
         (
-            {"@context": [CONTEXT, {"p": {"@id": "energy:roles", "@container": "@index"}}],
-             "p": {"x": {"role": "A"}, "y": {"role": "B"}}},
+            {
+                "@context": [CONTEXT, {"p": {"@id": "energy:roles", "@container": "@index"}}],
+                "p": {"x": {"role": "A"}, "y": {"role": "B"}},
+            },
             {"roles": [{"role": "A"}, {"role": "B"}]},
         ),
         ({"@context": [CONTEXT, {"type": "@type"}], "type": "OfferCurve"}, {"@type": "OfferCurve"}),
@@ -93,15 +95,23 @@ def test_another_spelling_of_the_same_meaning_reads_the_same(spelt: Any):
         ({"@context": {"b": CORE}, "b:id": "o"}, {"beckn:id": "o"}),
         ({"@context": {"s": "https://schema.org/"}, "s:name": "o"}, {"schema:name": "o"}),
         ({"@context": CORE_CONTEXT, "id": "o"}, {"beckn:id": "o"}),
-        ({"@context": CORE_CONTEXT, "orderItems": {"id": 1}}, {"beckn:orderItems": [{"beckn:id": 1}]}),
         (
-            {"@context": {"b": RAW + "protocol-specifications-new/refs/heads/draft/schema/core/v2/vocab.jsonld#"},
-             "b:id": "o"},
+            {"@context": CORE_CONTEXT, "orderItems": {"id": 1}},
+            {"beckn:orderItems": [{"beckn:id": 1}]},
+        ),
+        (
+            {
+                "@context": {
+                    "b": RAW
+                    + "protocol-specifications-new/refs/heads/draft/schema/core/v2/vocab.jsonld#"
+                },
+                "b:id": "o",
+            },
             {"beckn:id": "o"},
         ),
         ({"@context": [CONTEXT, {"a": "energy:price"}], "a": 1, "price": 2}, {"price": [1, 2]}),
     ],
-)  # fmt: skip
+)
 def test_the_canonical_spelling(spelt: Any, canonical: Any):
     assert without_contexts(order_of(spelt)) == canonical
     assert not kinds(spelt)
@@ -140,7 +150,7 @@ def test_the_same_shape_with_another_meaning_is_not_read():
         ({"@context": {"e": "https://a.example/context.jsonld"}, "e:price": 5}, "prefix"),
         ({"@context": CONTEXT, "@type": "grid:Zone"}, "prefix"),
     ],
-)  # fmt: skip
+)
 def test_what_means_nothing_is_told(order: Any, kind: str):
     assert kinds(order) == [kind]
 
@@ -156,7 +166,9 @@ def test_a_context_that_is_not_held_leaves_every_key_as_it_is():
 
 
 @pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/x", "tags/core-v2.0.0-rc1", "draft"])
-@pytest.mark.parametrize("repository", ["protocol-specifications-new", "protocol-specifications-v2"])
+@pytest.mark.parametrize(
+    "repository", ["protocol-specifications-new", "protocol-specifications-v2"]
+)
 def test_every_published_name_of_the_core_context_is_known(ref: str, repository: str):
     name = f"{RAW}{repository}/{ref}/schema/core/v2/context.jsonld"
     assert shipped_document(name) == shipped_document(CORE_CONTEXT)
@@ -196,8 +208,11 @@ def test_a_specification_laid_beside_comes_first_and_is_mended():
     order = {"@context": url, "@type": "Thing", "size": {"deep": 5}, "own:more": 1, "lost": 0}
     meaning = reader.read(body(order))
     assert [(f.kind, f.in_document) for f in meaning.flaws] == [
-        ("invalid", True), ("invalid", True), ("invalid", True), ("lost", False),
-    ]  # fmt: skip
+        ("invalid", True),
+        ("invalid", True),
+        ("invalid", True),
+        ("lost", False),
+    ]
     before = json.dumps(published)
     reader.read(body({"@context": {"@import": url}, "@type": "Thing"}))
     assert json.dumps(published) == before
@@ -282,7 +297,9 @@ def test_the_canonical_body_expands_to_what_the_message_expands_to(node: Any):
     try:
         right = expanded({"@context": {}, "https://r.example/root": [node]})
     except jsonld.JsonLdError:
-        assert any(flaw.kind in ("invalid", "lost", "type") for flaw in read_meaning(body(node)).flaws)
+        assert any(
+            flaw.kind in ("invalid", "lost", "type") for flaw in read_meaning(body(node)).flaws
+        )
         return
     canonical = without_contexts(order_of(node))
     both = {"@context": [CORE_CONTEXT, CONTEXT], "https://r.example/root": [canonical]}

@@ -33,35 +33,64 @@ def terms(number: int, mark: str = "t") -> dict[str, Any]:
 
 
 SCOPED = {f"s{i}": {"@id": f"https://x.example/{i}", "@context": terms(1)} for i in range(25)}
-SELF = {"a": {"@id": "https://x.example/a", "@context": {"a": {"@id": "https://x.example/b", "@context": CONTEXT}}}}  # fmt: skip
+SELF = {
+    "a": {
+        "@id": "https://x.example/a",
+        "@context": {"a": {"@id": "https://x.example/b", "@context": CONTEXT}},
+    }
+}
 ATTACKS: dict[str, tuple[Any, str | None]] = {
     "the metadata service": ({"@context": "http://169.254.169.254/latest"}, "unknown"),
     "a file": ({"@context": "file:///etc/passwd"}, "unknown"),
     "a path": ({"@context": "../../../etc/passwd"}, "unknown"),
     "no address": ({"@context": "http://[::"}, "unknown"),
     "an import": ({"@context": {"@import": "http://169.254.169.254/"}}, "unknown"),
-    "a scoped address": ({"@context": {"a": {"@id": "https://x.example/a", "@context": "http://169.254.169.254/"}}}, "unknown"),
+    "a scoped address": (
+        {"@context": {"a": {"@id": "https://x.example/a", "@context": "http://169.254.169.254/"}}},
+        "unknown",
+    ),
     "many addresses": ([{"@context": f"https://a{i}.example/"} for i in range(5_000)], "unknown"),
-    "terms in a circle": ({"@context": {f"a{i}": f"a{(i + 1) % 400}:x" for i in range(400)}}, "invalid"),
+    "terms in a circle": (
+        {"@context": {f"a{i}": f"a{(i + 1) % 400}:x" for i in range(400)}},
+        "invalid",
+    ),
     "terms in a row": ({"@context": {f"a{i}": f"a{i + 1}:x" for i in range(400)}}, "invalid"),
     "a huge context": ({"@context": terms(50_000)}, "invalid"),
     "many contexts": ([{"@context": terms(400, f"t{j}-")} for j in range(60)], "invalid"),
-    "many scoped contexts": ([{"@context": [CORE_CONTEXT, CONTEXT, terms(300, f"t{j}-") | SCOPED]} for j in range(40)], "invalid"),
+    "many scoped contexts": (
+        [{"@context": [CORE_CONTEXT, CONTEXT, terms(300, f"t{j}-") | SCOPED]} for j in range(40)],
+        "invalid",
+    ),
     "a deep context": ({"@context": nested(250, lambda x, _: {"a": {"@context": x}})}, "invalid"),
     "a deep array of contexts": ({"@context": nested(250, lambda x, _: [x])}, "invalid"),
     "a deep body": (nested(250, lambda x, _: {"@context": CONTEXT, "charges": x}), "lost"),
     "deep arrays": ({"@context": CONTEXT, "charges": nested(400, lambda x, _: [x])}, "lost"),
     "deep arrays without a context": (nested(400, lambda x, _: [x]), "lost"),
-    "contexts in turn": ([nested(9, lambda x, k, i=i: {"@context": [CORE_CONTEXT, CONTEXT][i >> k & 1], "charges": x}) for i in range(500)], "lost"),
+    "contexts in turn": (
+        [
+            nested(
+                9, lambda x, k, i=i: {"@context": [CORE_CONTEXT, CONTEXT][i >> k & 1], "charges": x}
+            )
+            for i in range(500)
+        ],
+        "lost",
+    ),
     "a scope within itself": ({"@context": SELF, "a": nested(60, lambda x, _: {"a": x})}, None),
     "nests": ({"@context": {"n": "@nest"}, "n": nested(200, lambda x, _: {"n": [x]})}, "lost"),
-    "many lost keys": ({"@context": CONTEXT, "roles": [{f"k{i}": 1} for i in range(30_000)]}, "lost"),
+    "many lost keys": (
+        {"@context": CONTEXT, "roles": [{f"k{i}": 1} for i in range(30_000)]},
+        "lost",
+    ),
     "many types": ({"@context": CONTEXT, "@type": [f"T{i}" for i in range(30_000)]}, "type"),
     "a long key": ({"@context": CONTEXT, "k" * 500_000: 1}, "lost"),
     "a long prefix": ({"@context": CONTEXT, "a:" * 250_000: 1}, "prefix"),
-    "one word many times": ({"@context": terms(1) | {f"k{i}": "t0:" for i in range(200)}} | {f"k{i}": [1] * 100 for i in range(200)}, None),
+    "one word many times": (
+        {"@context": terms(1) | {f"k{i}": "t0:" for i in range(200)}}
+        | {f"k{i}": [1] * 100 for i in range(200)},
+        None,
+    ),
     "a huge number": ({"@context": {"@version": 10**400}}, "invalid"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -96,21 +125,62 @@ def test_depth_is_cut_and_what_is_deeper_is_kept_as_it_is():
 
 
 KEYS = st.sampled_from(
-    ("@context", "@type", "@id", "@value", "@list", "@set", "@graph", "@nest", "@reverse",
-     "@language", "@index", "@included", "@vocab", "@base", "@import", "@propagate", "@protected",
-     "@container", "@version", "@json", "@none", "price", "roles", "curve", "clearedPower", "a",
-     "a:b", "beckn:id", "x:y/z", "", ":", "a:", "~/", "@odd", "https://x.example/a")
-)  # fmt: skip
+    (
+        "@context",
+        "@type",
+        "@id",
+        "@value",
+        "@list",
+        "@set",
+        "@graph",
+        "@nest",
+        "@reverse",
+        "@language",
+        "@index",
+        "@included",
+        "@vocab",
+        "@base",
+        "@import",
+        "@propagate",
+        "@protected",
+        "@container",
+        "@version",
+        "@json",
+        "@none",
+        "price",
+        "roles",
+        "curve",
+        "clearedPower",
+        "a",
+        "a:b",
+        "beckn:id",
+        "x:y/z",
+        "",
+        ":",
+        "a:",
+        "~/",
+        "@odd",
+        "https://x.example/a",
+    )
+)
 WORDS = st.one_of(
     KEYS,
     st.sampled_from((CONTEXT, CORE_CONTEXT, "https://no.example/", "./b#", "1.1", "_:b", "@index")),
     st.text(max_size=4),
 )
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.decimals(allow_nan=False, allow_infinity=False, places=2), WORDS),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.one_of(KEYS, WORDS), inner, max_size=6)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.decimals(allow_nan=False, allow_infinity=False, places=2),
+        WORDS,
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(KEYS, WORDS), inner, max_size=6)
+    ),
     max_leaves=25,
-)  # fmt: skip
+)
 
 
 @given(JSON)

@@ -46,7 +46,10 @@ def test_a_message_is_walked_in_less_time_than_its_json_is_read(record, dialect:
     Reader(Documents()).read(message.body)
     first_s = perf_counter() - first
     other_raw = dump_json(other)
-    json_s, other_json_s = seconds(lambda: json.loads(message.raw)), seconds(lambda: json.loads(other_raw))
+    json_s, other_json_s = (
+        seconds(lambda: json.loads(message.raw)),
+        seconds(lambda: json.loads(other_raw)),
+    )
     same_s = seconds(lambda: read_meaning(message.body))
     other_s = seconds(lambda: read_meaning(other))
     record(
