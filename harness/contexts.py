@@ -445,7 +445,8 @@ def _invalid(error: Exception, url: str) -> Flaw:
     code, term = "", ""
     if isinstance(error, JsonLdError):
         details = cast("dict[str, Any]", error.details or {})
-        code, term = str(error.code or error), str(details.get("term") or details.get("iri") or "")
+        code = str(cast("Any", error).code or "invalid")
+        term = str(details.get("term") or details.get("iri") or "")
     elif isinstance(error, RecursionError):
         code = "a definition that never ends"
     else:

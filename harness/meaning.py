@@ -120,13 +120,13 @@ class _Glance:
         return None if under.flaws else under.active
 
     def _at(self, value: Json, active: Active | None, depth: int) -> bool:
-        kind = type(value)
+        kind = value.__class__
         if kind is dict:
             return self._at_object(value, active, depth + 1)
         if kind is list:
             depth += 1
             for item in value:
-                kind = type(item)
+                kind = item.__class__
                 if kind is dict:
                     if not self._at_object(item, active, depth):
                         return False
@@ -143,7 +143,7 @@ class _Glance:
                 return False
         if active is None:
             for value in members.values():
-                kind = type(value)
+                kind = value.__class__
                 if (kind is dict or kind is list) and not self._at(value, None, depth):
                     return False
             return True
@@ -151,7 +151,7 @@ class _Glance:
         for key, value in members.items():
             entry = entries.get(key) or active.entry(key)
             if entry.plain:
-                kind = type(value)
+                kind = value.__class__
                 if kind is dict:
                     if entry.wraps:
                         return False
