@@ -142,7 +142,7 @@ def _on_purpose(item: Outcome) -> bool:
 
 def _finding(rule: Rule, item: Outcome, subject: str | None, *, lenient: bool) -> Finding:
     verdict: Verdict = "nonconformant"
-    if lenient or rule.level != "MUST":
+    if lenient or item.advisory or rule.level != "MUST":
         verdict = "warning"
     elif subject not in (None, item.actor):
         verdict = "harness_error"

@@ -22,14 +22,16 @@ from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, parse_json
 from gridwitness.errors import UserError
+from gridwitness.meaning import read_meaning, reader_beside
 from gridwitness.signing import SignatureCheck
-from gridwitness.views import Envelope, Problem, Reading
+from gridwitness.views import Envelope, Problem, Reading, moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from gridwitness.acks import Ack
+    from gridwitness.meaning import ContextBook, Meaning
 
 T = TypeVar("T")
 
@@ -110,13 +112,26 @@ class Message:
         return dialect.name if dialect else None
 
     @cached_property
+    def meaning(self) -> Meaning:
+        """What the body means by the contexts it names, as far as our own documents tell."""
+        return read_meaning(self.body)
+
+    @property
+    def canonical(self) -> Json:
+        """The body as our own contexts spell it; the body itself where it is spelt so."""
+        return self.meaning.body
+
+    @cached_property
     def reading(self) -> Reading:
         """The views in the body; empty when the dialect is not known."""
         dialect = recognise(self.body)
         if dialect is None:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
-        return dialect.read(self.body)
+        reading = dialect.read(self.canonical)
+        if not self.meaning.pointers:
+            return reading
+        return moved(reading, self.meaning.raw_pointer)
 
     @cached_property
     def ack(self) -> Ack | None:
@@ -175,10 +190,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Trace:
-    """The ordered messages of one scenario."""
+    """The ordered messages of one scenario.
+
+    specification is the official one that is laid beside, if any; it is no part of the record.
+    """
 
     scene: Scene
     messages: tuple[Message, ...]
+    specification: ContextBook | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def beckn(self) -> tuple[Message, ...]:
@@ -194,6 +213,14 @@ class Trace:
     def memory(self) -> dict[object, Any]:
         """What was computed once from this trace; see `once`."""
         return {}
+
+    @cached_property
+    def meanings(self) -> tuple[tuple[Message, Meaning], ...]:
+        """What each protocol message means, by the specification laid beside as well."""
+        if self.specification is None:
+            return tuple((message, message.meaning) for message in self.beckn)
+        reader = reader_beside(self.specification)
+        return tuple((message, reader.read(message.body)) for message in self.beckn)
 
     def of(self, action: str) -> Sequence[Message]:
         """Give the messages of an action, in order."""

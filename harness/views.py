@@ -10,16 +10,16 @@ its value, the empty name to the pointer of the whole. It plays no part in equal
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal  # noqa: TC003
 from fractions import Fraction  # noqa: TC003
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gridwitness.reference_impl.curves import Curve, Number, Point, curve_problems
 from gridwitness.reference_impl.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridwitness.reference_impl.curves import OfferProblem
 
@@ -222,3 +222,21 @@ class Reading:
     contract: EnergyContract | None = None
     error: ProtocolError | None = None
     problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+def moved(reading: Reading, place: Callable[[str], str]) -> Reading:
+    """Give a reading whose pointers are put elsewhere: those of every view, every problem."""
+    return cast("Reading", _moved(reading, place))
+
+
+def _moved(value: object, place: Callable[[str], str]) -> object:
+    if type(value) is tuple:  # not a point of a curve, which is a tuple, too
+        return tuple(_moved(item, place) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, Problem):
+        return replace(value, pointer=place(value.pointer))
+    if not isinstance(value, View | Reading):
+        return value
+    changed = {field.name: _moved(getattr(value, field.name), place) for field in fields(value)}
+    if isinstance(value, View):
+        changed["at"] = {name: place(pointer) for name, pointer in value.at.items()}
+    return replace(value, **changed)

@@ -32,6 +32,7 @@ FAMILIES = (
     "market",
     "locking",
     "money",
+    "linked_data",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -45,7 +46,8 @@ class Outcome:
     """What a rule found where it looked: kept, or observed against expected.
 
     pointer is a JSON Pointer into the body of the message, or into its answer's body
-    when in_answer is set.
+    when in_answer is set. advisory: a breach that its actor cannot mend, and is only
+    warned of.
     """
 
     kept: bool
@@ -55,6 +57,7 @@ class Outcome:
     expected: str = ""
     pointer: str = ""
     in_answer: bool = False
+    advisory: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,12 @@ def outcome(  # noqa: PLR0913 (what a finding says)
     expected: str = "",
     pointer: str = "",
     in_answer: bool = False,
+    advisory: bool = False,
 ) -> Outcome:
     """Say what was found at one place."""
     if kept:
         return Outcome(kept, by, message)
-    return Outcome(kept, by, message, _cut(observed), _cut(expected), pointer, in_answer)
+    return Outcome(kept, by, message, _cut(observed), _cut(expected), pointer, in_answer, advisory)
 
 
 def _cut(text: str) -> str:

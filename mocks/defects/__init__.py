@@ -9,11 +9,16 @@ that its rule fires, and no MUST rule that the defect does not name.
 
 from __future__ import annotations
 
-from gridwitness.mocks.defects import market, participant, wire
+from gridwitness.mocks.defects import linked_data, market, participant, wire
 from gridwitness.mocks.defects.base import Defect
 
 __all__ = ["DEFECTS", "Defect"]
 
-_MODULES = (wire, market, participant)
+_MODULES = (
+    wire,
+    linked_data,
+    market,
+    participant,
+)
 
 DEFECTS = {defect.name: defect for module in _MODULES for defect in module.DEFECTS}
