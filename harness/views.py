@@ -395,10 +395,51 @@ class CommittedTable(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Performance(View):
-    """A measurement: one table a meter; whether it counts for the settlement."""
+    """A measurement: one table a meter, and how many meters have none.
+
+    settles: it counts for the settlement. whole: no page of it is still to come.
+    """
 
     meters: tuple[Table, ...]
+    unread: int
     settles: bool
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeteredTable(View):
+    """What a utility read of a meter, in kWh, export negative."""
+
+    contract_id: str | None
+    meter_id: str
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeTable(View):
+    """The table of a peer-to-peer trade, and the meters at both ends of it."""
+
+    contract_id: str | None
+    buyer_meter_id: str | None
+    seller_meter_id: str | None
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adder(View):
+    """What a grid node adds to a price; its price, and what it is made of, per kWh."""
+
+    price: Decimal
+    base_price: Decimal
+    load_percent: Decimal
+    adder_per_percent: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paid(View):
+    """When a payment was made, as the message says."""
+
+    at_time: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -449,3 +490,7 @@ class Amounts(View):
     declared_totals: tuple[Decimal, ...] = ()
     flows: tuple[RoleFlows, ...] = ()
     references: tuple[Reference, ...] = ()
+    metered: tuple[MeteredTable, ...] = ()
+    trades: tuple[TradeTable, ...] = ()
+    adders: tuple[Adder, ...] = ()
+    paid: tuple[Paid, ...] = ()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import hours, read_curve
 from gridwitness.views import (
+    Adder,
     Aggregation,
     Amounts,
     CommittedTable,
@@ -26,7 +27,9 @@ from gridwitness.views import (
     Delivery,
     EnergyFlow,
     Line,
+    MeteredTable,
     Metric,
+    Paid,
     Part,
     Payment,
     Performance,
@@ -37,6 +40,7 @@ from gridwitness.views import (
     RoleFlows,
     Table,
     Total,
+    TradeTable,
     Window,
 )
 
@@ -76,6 +80,7 @@ def _read_order(message: Cursor) -> Amounts:
         return Amounts(
             aggregations=(_aggregation(result),) if _is_object(result) else (),
             windows=tuple(window for window in offered if window is not None),
+            adders=tuple(_adders(message)),
         )
     items = list(_objects(order / "beckn:orderItems"))
     places = list(_delivery_places(order))
@@ -89,7 +94,7 @@ def _read_order(message: Cursor) -> Amounts:
     ]
     found = tuple(one for one in deliveries if one is not None)
     value = order / "beckn:orderValue"
-    lines = _lines(items)
+    lines = _lines(items) if items else _objective(order / "beckn:orderAttributes")
     delivered = any(one.delivered_kwh is not None for one in found)
     quotes = [_quote(value, lines, delivered=delivered), _old_quote(order / "beckn:quote")]
     due = (value / "value").number()
@@ -104,7 +109,36 @@ def _read_order(message: Cursor) -> Amounts:
         metrics=tuple(metric for place in places for metric in _metrics(place)),
         windows=tuple(window for item in items if (window := _window(_offer(item)))),
         markets=tuple(_markets(order / "beckn:orderAttributes")),
+        paid=tuple(_made(order / "beckn:payment" / "beckn:paidAt")),
     )
+
+
+def _adders(message: Cursor) -> Iterator[Adder]:
+    """Read the price adders of grid nodes, in a catalogue or a request to aggregate."""
+    places = list(_objects(message / "aggregationRequest" / "participants"))
+    for catalogue in _objects(message / "catalogs"):
+        places += [item / "beckn:itemAttributes" for item in _objects(catalogue / "beckn:items")]
+        places += [
+            offer / "beckn:offerAttributes" for offer in _objects(catalogue / "beckn:offers")
+        ]
+    for place in places:
+        adder = place / "locationalPriceAdder"
+        keys = ("currentPrice", "basePrice", "currentLoadPercent", "priceAdderPerPercent")
+        price, base, load, step = ((adder / key).number() for key in keys)
+        if price is not None and base is not None and load is not None and step is not None:
+            yield Adder(
+                price=price,
+                base_price=base,
+                load_percent=load,
+                adder_per_percent=step,
+                at={"": (adder / "currentPrice").pointer},
+            )
+
+
+def _made(paid: Cursor) -> Iterator[Paid]:
+    when = paid.text()
+    if when is not None:
+        yield Paid(at_time=when, at={"": paid.pointer})
 
 
 def _offer(item: Cursor) -> Cursor:
@@ -190,6 +224,15 @@ def _lines(items: list[Cursor]) -> tuple[Line, ...]:
             per = Decimal(1)
         lines.append(Line(quantity=quantity, price=amount, per=per, at={"": item.pointer}))
     return tuple(lines)
+
+
+def _objective(attributes: Cursor) -> tuple[Line, ...]:
+    """Read an order of energy without items: so much is to be charged, at a cleared price."""
+    target = attributes / "objectives" / "targetChargeKWh"
+    quantity, price = target.number(), (attributes / "clearingPrice").number()
+    if quantity is None or price is None:
+        return ()
+    return (Line(quantity=quantity, price=price, at={"": target.pointer}),)
 
 
 def _prices(item: Cursor) -> Iterator[Cursor]:
@@ -285,7 +328,9 @@ def _window(offer: Cursor) -> Window | None:
     attributes = offer / "beckn:offerAttributes"
     valid = attributes / "validityWindow" / "schema:endTime"
     until = valid.text()
-    begins = (attributes / "beckn:timeWindow" / "schema:startTime").text()
+    windows = (attributes / key for key in ("beckn:timeWindow", "deliveryWindow"))
+    starts = ((window / "schema:startTime").text() for window in windows)
+    begins = next((start for start in starts if start is not None), None)
     if until is None or begins is None:
         return None
     return Window(valid_until=until, delivered_from=begins, at={"": valid.pointer})
@@ -373,7 +418,47 @@ def _read_contract(message: Cursor) -> Amounts:
         declared_totals=tuple(_declared(settlements)),
         flows=tuple(one for item in flows if (one := _role_flows(item)) is not None),
         references=tuple(_references(settlements, considerations)),
+        metered=tuple(_metered(contract)),
+        trades=tuple(_trades(contract, commitments)),
+        paid=tuple(
+            paid
+            for settlement in settlements
+            for paid in _made(settlement / "settlementAttributes" / "paidAt")
+        ),
     )
+
+
+def _metered(contract: Cursor) -> Iterator[MeteredTable]:
+    """Read the meter data that a utility gives as a data set, one resource a meter."""
+    for commitment in _objects(contract / "commitments"):
+        for resource in _objects(commitment / "resources"):
+            payload = resource / "resourceAttributes" / "dataPayload"
+            meter_id, table = (payload / "resourceName").text(), _table(payload)
+            if meter_id is not None and table is not None:
+                contract_id = (contract / "id").text()
+                yield MeteredTable(contract_id=contract_id, meter_id=meter_id, table=table)
+
+
+def _trades(contract: Cursor, commitments: tuple[CommittedTable, ...]) -> Iterator[TradeTable]:
+    """Read the tables of peer-to-peer trades, with the meters of both platforms' customers."""
+    roles = {
+        (role / "role").text(): (role / "participantId").text()
+        for role in _objects(contract / "contractAttributes" / "roles")
+    }
+    if "buyerPlatform" not in roles:
+        return
+    meters = {
+        (one / "id").text(): (one / "participantAttributes" / "meterId").text()
+        for one in _objects(contract / "participants")
+    }
+    for commitment in commitments:
+        if commitment.table is not None:
+            yield TradeTable(
+                contract_id=(contract / "id").text(),
+                buyer_meter_id=meters.get(roles.get("buyerPlatform")),
+                seller_meter_id=meters.get(roles.get("sellerPlatform")),
+                table=commitment.table,
+            )
 
 
 def _price(attributes: Cursor, commitments: tuple[CommittedTable, ...]) -> Quote | None:
@@ -480,10 +565,13 @@ def _commitment(item: Cursor) -> CommittedTable:
 
 def _performance(item: Cursor) -> Performance:
     attributes = item / "performanceAttributes"
-    meters = (_table(meter / "telemetry") for meter in _objects(attributes / "meters"))
+    meters = [_table(meter / "telemetry") for meter in _objects(attributes / "meters")]
+    read = tuple(meter for meter in meters if meter is not None)
     return Performance(
-        meters=tuple(meter for meter in meters if meter is not None),
+        meters=read,
+        unread=len(meters) - len(read),
         settles=(attributes / "methodology").text() != RESOURCE_TELEMETRY,
+        whole=(attributes / "pageInfo" / "isLast").value is not False,
         at={"": item.pointer},
     )
 

@@ -33,6 +33,7 @@ FAMILIES = (
     "locking",
     "money",
     "amounts",
+    "interval_tables",
 )
 """The modules that define rules; a test holds the list complete."""
 
