@@ -11,7 +11,7 @@ demand-flex-contractpolicy.rego, demand-flex-pac-contractpolicy.rego.
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "KWD": 3, "BHD": 3, "OMR": 3, "JOD": 3}
 """The decimals of currencies that have not two, by ISO 4217."""
+
+_WIDE = Context(prec=100)
+"""Wide enough for a sum of products of whatever is read."""
 
 
 def minor_unit(message: Message, currency: str | None) -> Fraction:
@@ -139,7 +142,9 @@ def total_of(numbers: Iterable[Decimal | Fraction]) -> Fraction:
 
 def plain(number: Fraction) -> str:
     """Write a number as a reader expects it, with at most six decimals."""
-    return f"{round(Decimal(number.numerator) / Decimal(number.denominator), 6).normalize():f}"
+    exact = _WIDE.divide(Decimal(number.numerator), Decimal(number.denominator))
+    text = f"{_WIDE.quantize(exact, Decimal('0.000001')):f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def instant(text: str | None) -> datetime | None:

@@ -481,8 +481,8 @@ class Amounts(View):
     deliveries: tuple[Delivery, ...] = ()
     metrics: tuple[Metric, ...] = ()
     windows: tuple[Window, ...] = ()
-    markets: tuple[PowerMarket, ...] = ()
-    aggregations: tuple[Aggregation, ...] = ()
+    market: PowerMarket | None = None
+    aggregation: Aggregation | None = None
     commitments: tuple[CommittedTable, ...] = ()
     tables: tuple[Table, ...] = ()
     performances: tuple[Performance, ...] = ()

@@ -119,29 +119,20 @@ def incentives() -> Body:
 
 
 def cleared() -> Body:
-    """Write a market of two: at 5 a kWh one sells 4 kW and the other buys them."""
-    curves = {"sun": ((4, 0), (6, 8)), "car": ((4, -8), (6, 0))}
-    prosumers = [
-        {
-            "role": "PROSUMER",
-            "filledBy": who,
-            "roleInputs": {
-                "offerCurve": {
-                    "currency": "INR",
-                    "minExport": points[0][1],
-                    "maxExport": points[1][1],
-                    "curve": [{"price": price, "powerKW": power} for price, power in points],
-                }
-            },
-        }
-        for who, points in curves.items()
-    ]
+    """Write a market of two: at 5 a kWh the sun sells 4 kW to the car, whose contract it is."""
+    curve = {
+        "currency": "INR",
+        "minExport": -8,
+        "maxExport": 0,
+        "curve": [{"price": 4, "powerKW": -8}, {"price": 6, "powerKW": 0}],
+    }
+    car = {"role": "PROSUMER", "filledBy": "car", "roleInputs": {"offerCurve": curve}}
     agent = {
         "role": "MARKET_CLEARING_AGENT",
         "roleInputs": {"clearingPrice": 5, "clearedPower": {"sun": 4, "car": -4}},
     }
     block = {
-        "roles": [*prosumers, agent],
+        "roles": [car, agent],
         "revenueFlows": {"netZero": True},
         "inputParameters": {"approvedMaxTradeKW": 4},
     }
@@ -345,10 +336,10 @@ WRONG: dict[str, tuple[tuple[str, str, Any], ...]] = {
     "AMT-005": (("delivery", f"{DONE}/deliveredQuantity", Decimal("4.9")),),
     "AMT-006": (("delivery", f"{DONE}/meterReadings/1/sourceReading", 101),),
     "AMT-007": (
-        ("cleared", f"{BLOCK}/roles/2/roleInputs/clearedPower/car", -5),
+        ("cleared", f"{BLOCK}/roles/1/roleInputs/clearedPower/car", -5),
         ("aggregated", "message/aggregationResult/setpoints/2/setpointKW", -9),
     ),
-    "AMT-008": (("cleared", f"{BLOCK}/roles/2/roleInputs/clearingPrice", Decimal("5.5")),),
+    "AMT-008": (("cleared", f"{BLOCK}/roles/1/roleInputs/clearingPrice", Decimal("5.5")),),
     "AMT-009": (("cleared", f"{BLOCK}/inputParameters/approvedMaxTradeKW", 3),),
     "AMT-010": (
         ("aggregated", "message/aggregationResult/clearingQuantityKW", 9),

@@ -78,7 +78,7 @@ def _read_order(message: Cursor) -> Amounts:
             for offer in _objects(catalogue / "beckn:offers")
         )
         return Amounts(
-            aggregations=(_aggregation(result),) if _is_object(result) else (),
+            aggregation=_aggregation(result) if _is_object(result) else None,
             windows=tuple(window for window in offered if window is not None),
             adders=tuple(_adders(message)),
         )
@@ -108,7 +108,7 @@ def _read_order(message: Cursor) -> Amounts:
         deliveries=found,
         metrics=tuple(metric for place in places for metric in _metrics(place)),
         windows=tuple(window for item in items if (window := _window(_offer(item)))),
-        markets=tuple(_markets(order / "beckn:orderAttributes")),
+        market=_market(order / "beckn:orderAttributes"),
         paid=tuple(_made(order / "beckn:payment" / "beckn:paidAt")),
     )
 
@@ -336,30 +336,33 @@ def _window(offer: Cursor) -> Window | None:
     return Window(valid_until=until, delivered_from=begins, at={"": valid.pointer})
 
 
-def _markets(block: Cursor) -> Iterator[PowerMarket]:
-    """Read a market that was cleared for several parties; our own messages name only one."""
-    roles = list(_objects(block / "roles"))
-    curves: dict[str, OfferCurve] = {}
-    for role in roles:
+def _market(block: Cursor) -> PowerMarket | None:
+    """Read a market that was cleared, with the curves that the message repeats."""
+    roles = (role / "roleInputs" for role in _objects(block / "roles"))
+    agent = next((role for role in roles if _is_object(role / "clearedPower")), None)
+    if agent is None:
+        return None
+    cleared = agent / "clearedPower"
+    powers = {
+        name: number
+        for name in cast("Mapping[str, Json]", cleared.value)
+        if (number := (cleared / name).number()) is not None
+    }
+    return PowerMarket(
+        powers_kw=powers,
+        whole=(block / "revenueFlows" / "netZero").value is True and len(powers) > 1,
+        price_per_kwh=(agent / "clearingPrice").number(),
+        approved_kw=(block / "inputParameters" / "approvedMaxTradeKW").number(),
+        curves=dict(_curves(block)),
+        at={name: (cleared / name).pointer for name in powers} | {"": cleared.pointer},
+    )
+
+
+def _curves(block: Cursor) -> Iterator[tuple[str, OfferCurve]]:
+    for role in _objects(block / "roles"):
         who, curve = (role / "filledBy").text(), read_curve(role / "roleInputs" / "offerCurve")
         if who is not None and curve is not None:
-            curves[who] = curve
-    for role in roles:
-        cleared = role / "roleInputs" / "clearedPower"
-        if _is_object(cleared):
-            powers = {
-                name: number
-                for name in cast("Mapping[str, Json]", cleared.value)
-                if (number := (cleared / name).number()) is not None
-            }
-            yield PowerMarket(
-                powers_kw=powers,
-                whole=(block / "revenueFlows" / "netZero").value is True and len(powers) > 1,
-                price_per_kwh=(role / "roleInputs" / "clearingPrice").number(),
-                approved_kw=(block / "inputParameters" / "approvedMaxTradeKW").number(),
-                curves=curves,
-                at={name: (cleared / name).pointer for name in powers} | {"": cleared.pointer},
-            )
+            yield who, curve
 
 
 def _aggregation(result: Cursor) -> Aggregation:
@@ -402,7 +405,8 @@ def _read_contract(message: Cursor) -> Amounts:
     flows = [item / "considerationAttributes" / "revenueFlows" for item in considerations]
     flows.append(contract / "contractAttributes" / "revenueFlows")
     found = tuple(one for item in considerations if (one := _consideration(item)) is not None)
-    quotes = (_price(item / "considerationAttributes", commitments) for item in considerations)
+    lines = _priced(commitments)
+    quotes = (_price(item / "considerationAttributes", lines) for item in considerations)
     return Amounts(
         quotes=tuple(quote for quote in quotes if quote is not None),
         payments=tuple(_paid(settlements, found)),
@@ -461,8 +465,18 @@ def _trades(contract: Cursor, commitments: tuple[CommittedTable, ...]) -> Iterat
             )
 
 
-def _price(attributes: Cursor, commitments: tuple[CommittedTable, ...]) -> Quote | None:
-    """Read a price specification; its lines where one table prices one quantity of energy."""
+def _priced(commitments: tuple[CommittedTable, ...]) -> tuple[Line, ...]:
+    """Read lines of energy; none unless each table prices one quantity for one interval."""
+    lines: list[Line] = []
+    for one in commitments:
+        prices = one.table.column("CLEARING_PRICE") if one.table else ()
+        if len(prices) != 1 or prices[0] is None or one.quantity is None:
+            return ()
+        lines.append(Line(quantity=one.quantity, price=prices[0], at=one.at))
+    return tuple(lines)
+
+
+def _price(attributes: Cursor, lines: tuple[Line, ...]) -> Quote | None:
     total = attributes / "totalAmount"
     if total.number() is None:
         total = attributes / "value"
@@ -470,16 +484,11 @@ def _price(attributes: Cursor, commitments: tuple[CommittedTable, ...]) -> Quote
     if amount is None:
         return None
     parts = _parts(attributes / "breakup", "amount", "title")
-    lines: list[Line] = []
-    for one in commitments:
-        prices = one.table.column("CLEARING_PRICE") if one.table else ()
-        if len(prices) == 1 and prices[0] is not None and one.quantity is not None:
-            lines.append(Line(quantity=one.quantity, price=prices[0], at=one.at))
     return Quote(
         value=amount,
         currency=(attributes / "currency").text(),
         parts=parts or _parts(attributes / "components", "value", "description"),
-        lines=tuple(lines) if len(lines) == len(commitments) else (),
+        lines=lines,
         at={"": attributes.pointer, "value": total.pointer},
     )
 

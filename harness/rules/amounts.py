@@ -44,6 +44,7 @@ CANCELLING = ("cancel", "on_cancel")
 PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%")
 MOST_TEXT = 300
 """How much of a component's text is searched for a percentage."""
+WATT_KW = Fraction(1, 1000)
 METRIC_UNITS = {
     "POWER": frozenset({"W", "WTT", "KW", "KWT", "MW", "MAW"}),
     "ENERGY": frozenset({"WH", "WHR", "KWH", "MWH"}),
@@ -180,12 +181,11 @@ def meters_move_by_the_flow(trace: Trace) -> Iterator[Outcome]:
 def listed_powers_sum_to_zero(trace: Trace) -> Iterator[Outcome]:
     """The cleared powers of all parties, and the setpoints of an aggregation, sum to zero."""
     for message, amounts in stated_by_others(trace):
-        for market in amounts.markets:
-            if market.whole:
-                yield _balanced(message, market, "", market.powers_kw.values())
-        for one in amounts.aggregations:
-            if len(one.setpoints_kw) > 1:
-                yield _balanced(message, one, "setpoints_kw", one.setpoints_kw)
+        market, result = amounts.market, amounts.aggregation
+        if market is not None and market.whole:
+            yield _balanced(message, market, "", market.powers_kw.values())
+        if result is not None and len(result.setpoints_kw) > 1:
+            yield _balanced(message, result, "setpoints_kw", result.setpoints_kw)
 
 
 def _balanced(message: Message, view: View, name: str, powers_kw: Iterable[Decimal]) -> Outcome:
@@ -199,20 +199,20 @@ def _balanced(message: Message, view: View, name: str, powers_kw: Iterable[Decim
 def cleared_power_lies_on_the_own_curve(trace: Trace) -> Iterator[Outcome]:
     """A cleared power is one that the party's own curve offers at the price, to a watt."""
     for message, amounts in stated_by_others(trace):
-        for market in amounts.markets:
-            for party, curve in market.curves.items():
-                power, offered = market.powers_kw.get(party), _offered(curve, market)
-                if power is None or offered is None:
-                    continue
-                watt = Fraction(1, 1000)
-                yield say(
-                    offered.low_kw - watt <= power <= offered.high_kw + watt,
-                    message,
-                    market,
-                    party,
-                    observed=f"{power} kW for {party} at {market.price_per_kwh}",
-                    expected=f"{plain(offered.low_kw)} to {plain(offered.high_kw)} kW",
-                )
+        market = amounts.market
+        for party, curve in market.curves.items() if market else ():
+            power = market.powers_kw.get(party) if market else None
+            offered = _offered(curve, market) if market else None
+            if market is None or power is None or offered is None:
+                continue
+            yield say(
+                offered.low_kw - WATT_KW <= power <= offered.high_kw + WATT_KW,
+                message,
+                market,
+                party,
+                observed=f"{power} kW for {party} at {market.price_per_kwh}",
+                expected=f"{plain(offered.low_kw)} to {plain(offered.high_kw)} kW",
+            )
 
 
 def _offered(curve: OfferCurve, market: PowerMarket) -> Powers | None:
@@ -226,23 +226,25 @@ def _offered(curve: OfferCurve, market: PowerMarket) -> Powers | None:
 
 @rule("AMT-009", "MUST", source=f"{VALIDATION}: approvedMaxTradeKW", when_stated=True)
 def cleared_power_is_approved(trace: Trace) -> Iterator[Outcome]:
-    """A cleared power is within the maximum that the message says was approved."""
+    """A cleared power is within the maximum that the message says was approved.
+
+    It is approved for a meter: judged where the contract is that of one party.
+    """
     for message, amounts in stated_by_others(trace):
-        for market in amounts.markets:
-            if market.approved_kw is None:
-                continue
-            for party in market.curves:  # the approval is that of the contract's own prosumer
-                power = market.powers_kw.get(party)
-                if power is None:
-                    continue
-                yield say(
-                    abs(power) <= market.approved_kw,
-                    message,
-                    market,
-                    party,
-                    observed=f"{power} kW for {party}",
-                    expected=f"at most {market.approved_kw} kW",
-                )
+        market = amounts.market
+        if market is None or market.approved_kw is None or len(market.curves) != 1:
+            continue
+        (party,) = market.curves
+        power = market.powers_kw.get(party)
+        if power is not None:
+            yield say(
+                abs(power) <= market.approved_kw,
+                message,
+                market,
+                party,
+                observed=f"{power} kW for {party}",
+                expected=f"at most {market.approved_kw} kW",
+            )
 
 
 @rule(
@@ -251,21 +253,21 @@ def cleared_power_is_approved(trace: Trace) -> Iterator[Outcome]:
 def clearing_quantity_is_traded(trace: Trace) -> Iterator[Outcome]:
     """The clearing quantity is what the setpoints generate, and within both aggregate curves."""
     for message, amounts in stated_by_others(trace):
-        for one in amounts.aggregations:
-            quantity = one.quantity_kw
-            if quantity is None or not one.setpoints_kw:
-                continue
-            generated = total_of(power for power in one.setpoints_kw if power > 0)
-            most = min((x for x in (one.supply_kw, one.demand_kw) if x is not None), default=None)
-            yield say(
-                Fraction(quantity) == generated and (most is None or quantity <= most),
-                message,
-                one,
-                "quantity_kw",
-                observed=f"{quantity} kW",
-                expected=f"{plain(generated)} kW, as the setpoints generate"
-                + (f", and at most {most} kW" if most is not None else ""),
-            )
+        result = amounts.aggregation
+        if result is None or result.quantity_kw is None or not result.setpoints_kw:
+            continue
+        quantity, limits = result.quantity_kw, (result.supply_kw, result.demand_kw)
+        generated = total_of(power for power in result.setpoints_kw if power > 0)
+        most = min((limit for limit in limits if limit is not None), default=None)
+        yield say(
+            Fraction(quantity) == generated and (most is None or quantity <= most),
+            message,
+            result,
+            "quantity_kw",
+            observed=f"{quantity} kW",
+            expected=f"{plain(generated)} kW, as the setpoints generate"
+            + (f", and at most {most} kW" if most is not None else ""),
+        )
 
 
 @rule("AMT-011", "MUST", source=f"{DEG}, GridNode v1 (locationalPriceAdder)", when_stated=True)

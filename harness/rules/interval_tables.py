@@ -64,23 +64,20 @@ def consideration_is_a_value_of_the_trade(trace: Trace) -> Iterator[Outcome]:
         values = [value for one in amounts.commitments if (value := trade_value(one)) is not None]
         if not values or len(values) != len(amounts.commitments):
             continue
-        known = [sum(values, Fraction())]
-        # A declared payable is judged against the consideration, not the other way about.
-        payable = {Fraction(payment.amount) for payment in amounts.payments}
-        declared = {Fraction(total) for total in amounts.declared_totals} - payable
+        value = sum(values, Fraction())
+        # A payable is judged against the consideration, not the other way about.
+        known = {Fraction(total) for total in amounts.declared_totals}
+        known -= {Fraction(payment.amount) for payment in amounts.payments}
+        known |= {Fraction(quote.value) for quote in amounts.quotes if quote.parts}
         for one in amounts.considerations:
-            half = minor_unit(message, one.currency) / 2
             charged = Fraction(one.amount)
-            quoted = any(
-                quote.parts and Fraction(quote.value) == charged for quote in amounts.quotes
-            )
             yield say(
-                quoted or any(abs(charged - value) <= half for value in (*known, *declared)),
+                charged in known or abs(charged - value) <= minor_unit(message, one.currency) / 2,
                 message,
                 one,
                 "amount",
                 observed=f"{one.amount} {one.currency or ''}",
-                expected=f"{plain(known[0])}, the value of the trade, or a declared total",
+                expected=f"{plain(value)}, the value of the trade, or a declared total",
             )
 
 
@@ -197,8 +194,9 @@ def flexibility_is_settled_by_the_formula(trace: Trace) -> Iterator[Outcome]:
     by half a minor unit.
     """
     for message, amounts in stated(trace):
+        due = flexibility(amounts) if amounts.flows else None
         for one in amounts.flows:
-            received, due = one.value("seller"), flexibility(amounts)
+            received = one.value("seller")
             if received is None or due is None:
                 continue
             yield say(
@@ -215,25 +213,26 @@ def nothing_is_paid_before_every_meter_is_read(trace: Trace) -> Iterator[Outcome
     """Flexibility is paid for when every meter was read in every interval."""
     for message, amounts in stated(trace):
         measured = settling(amounts)
+        if measured is None or not amounts.flows or not amounts.commitments:
+            continue
+        need = amounts.commitments[0].need or amounts.commitments[0].table
+        wanted = len(need.rows) if need else 0
+        unread = measured.unread + sum(
+            1
+            for meter in measured.meters
+            if len(meter.rows) < wanted or not complete(meter.column("USAGE"))
+        )
         for one in amounts.flows:
             received = one.value("seller")
-            if not received or not amounts.commitments or measured is None:
-                continue
-            need = amounts.commitments[0].need or amounts.commitments[0].table
-            wanted = len(need.rows) if need else 0
-            unread = measured.unread + sum(
-                1
-                for meter in measured.meters
-                if len(meter.rows) < wanted or not complete(meter.column("USAGE"))
-            )
-            yield say(
-                not unread and measured.whole,
-                message,
-                one,
-                observed=f"{received} to the seller, with {unread} meters unread"
-                + ("" if measured.whole else " on the pages so far"),
-                expected=f"the usage of every meter in {wanted} intervals",
-            )
+            if received:
+                yield say(
+                    not unread and measured.whole,
+                    message,
+                    one,
+                    observed=f"{received} to the seller, with {unread} meters unread"
+                    + ("" if measured.whole else " on the pages so far"),
+                    expected=f"the usage of every meter in {wanted} intervals",
+                )
 
 
 @rule("AMT-026", "MUST", source=f"{FLEX_PAC}: P-6, P-7", when_stated=True)
