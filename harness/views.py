@@ -164,7 +164,7 @@ class Part(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Bill(View):
-    """What one participant pays for its trade, or is paid, with its parts.
+    """What one participant pays for its trade, or is paid, with its parts; beside a settlement.
 
     Energy is unsigned: it was sold where to_participant is set, bought where not. A part
     that runs against the rest is negative.

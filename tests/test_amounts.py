@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import dump_json, parse_json
+from gridwitness.errors import Untestable
+from gridwitness.hearing import Hearing
 from gridwitness.judgement import judge, required
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.rules import rules
@@ -148,6 +150,13 @@ def test_no_rule_about_amounts_is_demanded_of_who_states_none():
         assert not {rule.id for rule in required(edition, AGENT)} & AMT.keys()
     judgement = judge(recorded({"context": {"action": "status", "message_id": "m"}}), None)
     assert {judgement.verdicts[rule] for rule in AMT} == {"not_applicable"}
+
+
+def test_a_rule_that_is_demanded_by_its_name_is_not_passed_by_silence():
+    hearing = Hearing(AGENT, "traces/none.jsonl", "again", {})
+    hearing.hear(recorded({"context": {"action": "status", "message_id": "m"}}))
+    with pytest.raises(Untestable, match="silence is not a pass"):
+        hearing.demand([AMT["AMT-001"]])
 
 
 def test_what_is_played_is_also_broken_there():
