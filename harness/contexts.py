@@ -55,7 +55,16 @@ _SCHEMES = frozenset(("http", "https", "urn", "did", "mailto", "tag", "tel", "ge
 
 # -- the canonical spelling ---------------------------------------------------------------
 
-
+UNPREFIXED = frozenset(
+    (
+        *("address", "bestRating", "channels", "components", "currency", "description"),
+        *("applicableQuantity", "eligibleQuantity", "maxQuantity", "minQuantity"),
+        *("expires_at", "feedback", "geo", "hours", "phone", "tl_method", "trackingAction"),
+        *("trackingStatus", "type", "unitCode", "unitQuantity", "unitText", "value"),
+        "worstRating",
+    )
+)
+"""What the core's schema spells without its prefix (Beckn 2.0.0 rc, attributes of the core)."""
 Place = str | tuple[str, bool, str]
 """What a context is found by below another: its name or text; or the term that brings it."""
 
@@ -76,7 +85,9 @@ def spellings() -> Mapping[str, Spelling]:
         if isinstance(iri, str) and iri.startswith(("beckn:", "schema:")):
             _, container = known.get(_absolute(iri), ("", ""))
             own = "" if isinstance(value, str) else value.get("@container", "")
-            known[_absolute(iri)] = Spelling(iri, container or own)
+            name = iri.partition(":")[2]
+            word = name if iri == f"beckn:{name}" and name in UNPREFIXED else iri
+            known[_absolute(iri)] = Spelling(word, container or own)
     for term, value in shipped("energy/v1/context.jsonld")["@context"].items():
         iri = iri_of(value)
         if isinstance(iri, str) and iri.startswith("energy:"):

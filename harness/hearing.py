@@ -84,7 +84,7 @@ class Hearing:
         return (
             self.judgement is not None
             and rule.id in self.judgement.verdicts
-            and (self.judgement.verdicts[rule.id] != "not_applicable")
+            and (self.judgement.verdicts[rule.id] != "not_applicable" or rule.when_stated)
         )
 
     def _raise(self, findings: Sequence[Finding], untested: Sequence[Rule]) -> None:
@@ -110,4 +110,8 @@ class Hearing:
 
 def family(*names: str) -> list[Rule]:
     """Give the rules of some families that every trade exercises."""
-    return [rule for rule in rules().values() if rule.family in names and not rule.on_refusal]
+    return [
+        rule
+        for rule in rules().values()
+        if rule.family in names and not rule.on_refusal and not rule.when_stated
+    ]

@@ -77,7 +77,10 @@ class Judgement:
         return [
             rule
             for rule in rules().values()
-            if rule.family in families and rule.id in self.verdicts and not self.exercised[rule.id]
+            if rule.family in families
+            and rule.id in self.verdicts
+            and not self.exercised[rule.id]
+            and not rule.when_stated
         ]
 
 
@@ -87,9 +90,16 @@ def gravest(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def required(edition_id: str, role: str) -> list[Rule]:
-    """Give the rules of an edition that can find fault with a role."""
+    """Give the rules of an edition that a role must exercise.
+
+    They are those that can find fault with it, apart from those about what it need not state.
+    """
     wanted = editions()[edition_id].rules
-    return [rule for rule in rules().values() if rule.id in wanted and rule.can_judge(role)]
+    return [
+        rule
+        for rule in rules().values()
+        if rule.id in wanted and rule.can_judge(role) and not rule.when_stated
+    ]
 
 
 def judge(trace: Trace, subject: str | None) -> Judgement:
@@ -119,7 +129,7 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
         findings += found
         mine = [item for item in outcomes if subject in (None, item.actor)]
         exercised[rule.id] = len(mine)
-        applies = any(map(rule.can_judge, roles))
+        applies = any(map(rule.can_judge, roles)) and (mine or not rule.when_stated)
         if found:
             verdicts[rule.id] = gravest(finding.verdict for finding in found)
         elif applies:

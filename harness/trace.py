@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
+from gridwitness.dialects.amounts import read_amounts
 from gridwitness.dialects.base import BadJson, Json, parse_json
 from gridwitness.errors import UserError
 from gridwitness.meaning import read_meaning, reader_beside
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from gridwitness.acks import Ack
     from gridwitness.meaning import ContextBook, Meaning
+    from gridwitness.views import Amounts
 
 T = TypeVar("T")
 
@@ -132,6 +134,12 @@ class Message:
         if not self.meaning.pointers:
             return reading
         return moved(reading, self.meaning.raw_pointer)
+
+    @cached_property
+    def amounts(self) -> Amounts:
+        """What the body states about money and energy; empty when the dialect is not known."""
+        amounts = read_amounts(self.dialect, self.canonical)
+        return moved(amounts, self.meaning.raw_pointer) if self.meaning.pointers else amounts
 
     @cached_property
     def ack(self) -> Ack | None:

@@ -14,6 +14,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.acks import Refusal
@@ -22,12 +23,15 @@ from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.reference_impl import settlement, terms
 from gridwitness.reference_impl.clearing import Bid, clear
 from gridwitness.reference_impl.curves import OfferError
+from gridwitness.reference_impl.rounding import rounded
 from gridwitness.views import (
+    Bill,
     Charges,
     ClearingResult,
     EnergyContract,
     MeterReading,
     Offer,
+    Part,
     Position,
     RevenueFlow,
     SettlementReport,
@@ -41,6 +45,15 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message
 
 FEE_PER_KWH = Decimal("0.01")
+FINEST_KWH = 6
+"""The decimals of a billed quantity, where hours do not divide it."""
+BILLED = {
+    "ENERGY": ("UNIT", "Energy at the clearing price"),
+    "FEE": ("FEE", "Market making fee"),
+    "WHEELING": ("FEE", "Wheeling charge"),
+    "DEVIATION_PENALTY": ("SURCHARGE", "Penalty on the deviation"),
+}
+"""How each kind of payment is called on a bill."""
 GATE_S = 15.0
 """How long after the first confirm it waits for the others: half of what a participant waits."""
 
@@ -283,6 +296,7 @@ class ClearingAgent(Actor):
             return
         currency = entry.contract.charges.currency
         own = [flow for flow in market.flows if entry.participant in (flow.payer, flow.payee)]
+        bill = _bill(entry, own)
         remitted = sum((flow.amount for flow in own if flow.kind == "WHEELING"), Decimal(0))
         if remitted:
             utility = entry.contract.grid_operator_id or ""
@@ -304,7 +318,11 @@ class ClearingAgent(Actor):
             ),
         )
         done = replace(
-            entry.contract, status="COMPLETED", readings=(entry.reading,), settlement=report
+            entry.contract,
+            status="COMPLETED",
+            readings=(entry.reading,),
+            settlement=report,
+            bill=bill,
         )
         await self.reply(message, Say(contract=done))
 
@@ -348,6 +366,39 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _bill(entry: Entry, own: list[terms.Flow]) -> Bill | None:
+    """Write a participant's payments as one price with its components."""
+    contract = entry.contract
+    clearing, charges, interval = contract.clearing, contract.charges, contract.interval
+    if clearing is None or charges is None or interval is None:
+        return None
+    sells = clearing.cleared_power_kw > 0
+    energy_kwh = abs(Fraction(clearing.cleared_power_kw) * interval.duration_h)
+    parts = [Part(kind="UNIT", amount=_paid(entry, own, "ENERGY"), text=BILLED["ENERGY"][1])]
+    for kind in dict.fromkeys(flow.kind for flow in own if flow.kind != "ENERGY"):
+        billed, text = BILLED.get(kind, ("FEE", kind))
+        parts.append(Part(kind=billed, amount=_paid(entry, own, kind), text=text))
+    if sells:
+        parts = [replace(part, amount=-part.amount) for part in parts]
+    return Bill(
+        value=sum((part.amount for part in parts), Decimal(0)),
+        currency=charges.currency,
+        parts=tuple(parts),
+        energy_kwh=rounded(energy_kwh, "HALF_UP", FINEST_KWH),
+        price_per_kwh=clearing.clearing_price_per_kwh or Decimal(0),
+        to_participant=sells,
+    )
+
+
+def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
+    """Give what a participant pays in one kind of flow, less what it receives."""
+    total = Decimal(0)
+    for flow in own:
+        if flow.kind == kind:
+            total += flow.amount if flow.payer == entry.participant else -flow.amount
+    return total
 
 
 def _trade(entry: Entry) -> terms.Trade:

@@ -18,6 +18,7 @@ from gridwitness.rules import Rule, outcome, rule, rules
 from gridwitness.story import PARTICIPANT, UTILITY
 from gridwitness.trace import Trace
 from tests.conftest import SEED, small_cast, small_market, small_scene
+from tests.stated import WRONG
 
 RULES = rules()
 AGENT = "clearing agent"
@@ -35,7 +36,9 @@ def test_a_rule_is_complete(one: Rule):
 
 @pytest.mark.parametrize("rule_id", RULES)
 def test_a_rule_has_a_defect(rule_id: str):
-    assert [defect for defect in DEFECTS.values() if defect.breaks == rule_id]
+    named = [defect for defect in DEFECTS.values() if defect.breaks == rule_id]
+    # What no scenario of ours states is broken in messages of the tests (test_amounts).
+    assert named or (RULES[rule_id].when_stated and WRONG[rule_id])
 
 
 @pytest.mark.parametrize("defect", DEFECTS.values(), ids=DEFECTS)

@@ -57,6 +57,16 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "curve": POINTS,
         "constraints": {"minPowerKW": 1, "maxPowerKW": 1, "rampRateKWPerMin": 1},
     },
+    "PriceSpecification": {
+        "currency": "",
+        "value": 1,
+        "components": [{"type": "", "value": 1, "currency": "", "description": ""}],
+    },
+    "SettlementTerm": {
+        "amount": {"currency": "", "value": 1},
+        "payTo": {"role": ""},
+        "settlementStatus": "",
+    },
     "EnergyObjective": {
         "targetChargeKWh": 1,
         "targetGenerationKWh": 1,

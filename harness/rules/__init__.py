@@ -33,6 +33,8 @@ FAMILIES = (
     "locking",
     "money",
     "linked_data",
+    "amounts",
+    "interval_tables",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -67,6 +69,8 @@ class Rule:
     judges names the roles it can find fault with, none when it may be any; in another
     seat it does not apply.
     on_refusal: only a message that ought to be refused exercises it.
+    when_stated: it judges what a message need not state at all; unexercised it does not
+    apply, rather than being untestable.
     """
 
     id: str
@@ -76,6 +80,7 @@ class Rule:
     judges: tuple[str, ...]
     on_refusal: bool
     check: Check
+    when_stated: bool = False
 
     @property
     def family(self) -> str:
@@ -89,13 +94,14 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 
 
-def rule(
+def rule(  # noqa: PLR0913 (what a rule says of itself)
     id_: str,
     level: Level,
     *,
     source: str,
     judges: tuple[str, ...] = EVERYONE,
     on_refusal: bool = False,
+    when_stated: bool = False,
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; its docstring's first line is the sentence."""
 
@@ -103,7 +109,9 @@ def rule(
         if id_ in _RULES:
             raise ValueError(f"two rules are called {id_}")
         sentence = (inspect.getdoc(check) or "").partition("\n")[0]
-        _RULES[id_] = Rule(id_, level, source, sentence, judges, on_refusal, check)
+        _RULES[id_] = Rule(
+            id_, level, source, sentence, judges, on_refusal, check, when_stated=when_stated
+        )
         return check
 
     return register
