@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from gridwitness.context_documents import CORE, ENERGY
-from gridwitness.contexts import spellings
+from gridwitness.contexts import UNPREFIXED, spellings
 from gridwitness.dialects.blocks import CONTEXT
 from gridwitness.dialects.order import CORE_CONTEXT
 from gridwitness.editions import editions
@@ -43,6 +44,7 @@ def renamed(value: Any, *, in_block: bool = False) -> Any:
             result[mine(key)] = item if key in MAPS else renamed(kept, in_block=True)
         else:
             own = key.replace("beckn:", "b:").replace("schema:", "s:")
+            own = f"b:{key}" if key in UNPREFIXED else own
             result[own] = renamed(item)
     return result
 
@@ -123,7 +125,8 @@ def test_a_finding_points_at_the_words_of_the_message(sandbox, dialect: str):
     def double(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: item * 2 if key == "amount" else double(item) for key, item in value.items()
+                key: item * 2 if isinstance(item, Decimal) and key == "amount" else double(item)
+                for key, item in value.items()
             }
         return [double(item) for item in value] if isinstance(value, list | tuple) else value
 
