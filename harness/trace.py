@@ -20,6 +20,7 @@ from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, parse_json
 from gridwitness.errors import UserError
+from gridwitness.shape import Shape, shape_of
 from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading
 
@@ -110,6 +111,21 @@ class Message:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
         return dialect.read(self.body)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the body looks like to the schema of the action it names; see `gridwitness.shape`.
+
+        A body in no known dialect, or without an object for its content, has no shape.
+        """
+        content: object = None
+        if self.dialect is not None and isinstance(self.body, dict):
+            body = cast("dict[str, Json]", self.body)
+            content = body.get("message") or body.get("error")
+        if not isinstance(content, dict):
+            return Shape()
+        action = self.reading.envelope.action or self.action
+        return shape_of(self.dialect, action, self.body)
 
     @cached_property
     def ack(self) -> Ack | None:

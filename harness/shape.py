@@ -1,0 +1,418 @@
+"""Shape: a message laid against our JSON Schemas, and what is wrong, in words.
+
+Belongs here: loading the schemas, one compiled validator an action, answer and block,
+finding the slots, telling an error. Does not belong here: whose fault it is (rules),
+the schemas themselves (the room `schemas`), official specifications.
+
+A message passes a fast sieve first (jsonschema-rs); only what does not pass is looked
+at by jsonschema, which says what is wrong and where. A test holds the two to agree.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache, cached_property
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urldefrag, urljoin
+
+import jsonschema_rs
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import best_match, relevance
+from jsonschema.validators import extend
+from referencing import Registry, Resource
+
+from gridwitness.formats import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from importlib.resources.abc import Traversable
+
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+
+    from gridwitness.dialects.base import Json
+
+BASE = "https://gridwitness.example/schemas/v1/"
+VOCABULARY = "https://gridwitness.example/energy/"
+"""What the address of every JSON-LD context of ours begins with."""
+MOST_ERRORS = 5
+MOST_LOOKED_AT = 40
+"""No more errors of one value are collected, so that a hostile one costs little."""
+
+
+@dataclass(frozen=True)
+class ShapeError:
+    """One place where a value has not the shape it is to have.
+
+    pointer           RFC 6901, into the value that was looked at
+    observed, expected
+                      what is there and what is to be there, in words
+    schema            the $id of the document that asks for it
+    keyword           the keyword of JSON Schema that does
+    missing           the member that is not there
+    """
+
+    pointer: str
+    observed: str
+    expected: str
+    schema: str
+    keyword: str
+    missing: str = ""
+
+    def below(self, pointer: str) -> ShapeError:
+        """Give the same error seen from further out."""
+        return ShapeError(
+            pointer + self.pointer,
+            self.observed,
+            self.expected,
+            self.schema,
+            self.keyword,
+            self.missing,
+        )
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What stands in a slot: the logical name of the slot, the place, and the value."""
+
+    name: str
+    pointer: str
+    value: dict[str, Json]
+
+    @property
+    def block(self) -> str | None:
+        """The type of the building block, if it is one of our vocabulary."""
+        context, type_ = self.value.get("@context"), self.value.get("@type")
+        if isinstance(context, str) and context.startswith(VOCABULARY) and isinstance(type_, str):
+            return type_ if type_ in places_of_blocks() else None
+        return None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a body looks like to the schemas: its errors, and what stands in its slots.
+
+    action is None when the dialect has none of that name: nothing can be said of it then.
+    """
+
+    action: str | None = None
+    errors: tuple[ShapeError, ...] = ()
+    slots: tuple[Slot, ...] = field(default=(), repr=False)
+
+
+def shape_of(dialect: str | None, action: str, body: Json) -> Shape:
+    """Lay the body of a message against the schema its dialect gives its action."""
+    known = known_action(dialect, action)
+    if dialect is None or known is None:
+        return Shape()
+    errors = validator(f"{dialect}/actions.json#/$defs/{known}").errors(body)
+    return Shape(known, errors, tuple(slots_in(dialect, body)))
+
+
+def known_action(dialect: str | None, action: str) -> str | None:
+    """Give an action as our schemas call it; None when the dialect has none of that name.
+
+    catalog/publish is catalog_publish; catalog/on_publish is on_catalog_publish.
+    """
+    if dialect is None:
+        return None
+    folder, _, last = action.rpartition("/")
+    if folder and last.startswith("on_"):
+        folder, last = f"on_{folder}", last.removeprefix("on_")
+    name = f"{folder}/{last}".replace("/", "_") if folder else last
+    return name if name in _actions(dialect) else None
+
+
+@cache
+def _actions(dialect: str) -> frozenset[str]:
+    if f"{BASE}{dialect}/actions.json" not in documents():
+        return frozenset()
+    names = documents()[f"{BASE}{dialect}/actions.json"]["$defs"]
+    return frozenset(name for name, schema in names.items() if _is_message(schema))
+
+
+def _is_message(schema: Mapping[str, Json]) -> bool:
+    return "context" in schema.get("required", ())
+
+
+def slots_in(dialect: str, body: Json) -> Iterator[Slot]:
+    """Yield the objects that stand in a dialect's slots, in the order of its table."""
+    yield from _slots(body, _slot_tree(dialect), "")
+
+
+def _slots(value: Json, tree: Mapping[str, Any], pointer: str) -> Iterator[Slot]:
+    for key, below in tree.items():
+        if key == "*":
+            if isinstance(value, list):
+                for index, item in enumerate(cast("list[Json]", value)):
+                    yield from _slots(item, below, f"{pointer}/{index}")
+        elif isinstance(value, dict):
+            inner = cast("dict[str, Json]", value).get(key)
+            if inner is None:
+                continue
+            if not isinstance(below, str):
+                yield from _slots(inner, below, f"{pointer}/{key}")
+            elif isinstance(inner, dict):
+                yield Slot(below, f"{pointer}/{key}", cast("dict[str, Json]", inner))
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(_room().joinpath("slots.toml").read_text("utf-8"))
+
+
+@cache
+def _slot_tree(dialect: str) -> dict[str, Any]:
+    """Give the table of slots as a tree by members; a leaf is the slot's name."""
+    tree: dict[str, Any] = {}
+    for path, slot in _table()[dialect].items():
+        *way, last = path.split("/")
+        node = tree
+        for key in way:
+            node = node.setdefault(key, {})
+        node[last] = slot
+    return tree
+
+
+@cache
+def places_of_blocks() -> dict[str, tuple[str, ...]]:
+    """Tell in which slots each block of our vocabulary may sit."""
+    return {block: tuple(slots) for block, slots in _table()["blocks"].items()}
+
+
+def _room() -> Traversable:
+    return files("gridwitness.schemas")
+
+
+@cache
+def documents() -> dict[str, dict[str, Any]]:
+    """Read every schema of ours that speaks of messages, by its $id."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in ("order", "contract", "energy"):
+        for file in sorted(_room().joinpath(folder).iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".json"):
+                document = json.loads(file.read_text("utf-8"))
+                found[document["$id"]] = document
+    return found
+
+
+@cache
+def _registry() -> Registry[Any]:
+    resources = ((name, Resource.from_contents(each)) for name, each in documents().items())
+    return cast("Registry[Any]", Registry().with_resources(resources))
+
+
+@cache
+def _fast_registry() -> jsonschema_rs.Registry:
+    return jsonschema_rs.Registry(list(documents().items()))
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_SlowValidator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
+@cache
+def _format_checker() -> FormatChecker:
+    checker = FormatChecker(formats=())
+    for name, is_right in FORMATS.items():
+        checker.checks(name)(_of_texts(is_right))
+    return checker
+
+
+def _of_texts(is_right: Callable[[str], bool]) -> Callable[[object], bool]:
+    return lambda value: not isinstance(value, str) or is_right(value)
+
+
+@cache
+def validator(where: str) -> ShapeValidator:
+    """Give the validator of a schema, by its address below our base; compiled once."""
+    return ShapeValidator(urljoin(BASE, where))
+
+
+class ShapeValidator:
+    """One schema, compiled twice: to tell quickly that a value is valid, and to tell why not."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @cached_property
+    def _sieve(self) -> jsonschema_rs.Draft202012Validator:
+        return jsonschema_rs.Draft202012Validator(
+            {"$ref": self.uri},
+            formats=dict(FORMATS),
+            validate_formats=True,
+            registry=_fast_registry(),
+        )
+
+    @cached_property
+    def _slow(self) -> Validator:
+        return cast(
+            "Validator",
+            _SlowValidator(
+                {"$ref": self.uri}, registry=_registry(), format_checker=_format_checker()
+            ),
+        )
+
+    def passes_sieve(self, value: Json) -> bool:
+        """Tell whether the fast validator finds a value valid."""
+        try:
+            return self._sieve.is_valid(value)
+        except ValueError:  # what it cannot take in, such as too deep a nesting
+            return False
+
+    def errors(self, value: Json) -> tuple[ShapeError, ...]:
+        """Say what is wrong with a value, the most telling first; nothing when it is valid."""
+        return () if self.passes_sieve(value) else self.all_errors(value)
+
+    def all_errors(self, value: Json) -> tuple[ShapeError, ...]:
+        """Say what is wrong with a value, without asking the sieve."""
+        try:
+            raw = list(islice(self._slow.iter_errors(value), MOST_LOOKED_AT))
+        except RecursionError:
+            return (
+                ShapeError("", "nested too deeply", "the depth of a message", self.uri, "depth"),
+            )
+        leaves = [best_match([error]) or error for error in sorted(raw, key=relevance)[::-1]]
+        told = (_tell(error, self.uri) for error in leaves)
+        once = {(error.pointer, error.keyword, error.missing): error for error in told}
+        return tuple(islice(once.values(), MOST_ERRORS))
+
+
+def _tell(error: ValidationError, root: str) -> ShapeError:
+    pointer = "".join(f"/{_token(key)}" for key in error.absolute_path)
+    keyword = str(error.validator)
+    missing = _missing(error) if keyword == "required" else ""
+    observed, expected = _words(error, keyword)
+    if keyword == "additionalProperties":
+        pointer += f"/{_token(_unknown(error)[0])}"
+    return ShapeError(pointer, observed, expected, _document(error, root), keyword, missing)
+
+
+def _token(key: str | int) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
+def _missing(error: ValidationError) -> str:
+    """Name the member that an error of `required` is about."""
+    # Each missing member is an error of its own, told apart by the message alone.
+    name = error.message.removesuffix(" is a required property")
+    wanted = cast("list[str]", error.validator_value)
+    return next((member for member in wanted if repr(member) == name), wanted[0])
+
+
+def _unknown(error: ValidationError) -> list[str]:
+    known = cast("Mapping[str, Any]", error.schema).get("properties", {})
+    return [key for key in cast("dict[str, Json]", error.instance) if key not in known]
+
+
+_KINDS = {
+    "object": "an object",
+    "array": "an array",
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "minItems": "at least this many items:",
+    "maxItems": "at most this many items:",
+    "minLength": "at least this many characters:",
+    "maxLength": "at most this many characters:",
+    "minProperties": "at least this many members:",
+}
+
+
+def _words(error: ValidationError, keyword: str) -> tuple[str, str]:
+    """Say what is there, and what is expected."""
+    asked: Any = error.validator_value
+    found = _shown(error.instance)
+    match keyword:
+        case "required":
+            return f"no member {_missing(error)}", f"a member {_missing(error)}"
+        case "additionalProperties":
+            known = cast("Mapping[str, Any]", error.schema).get("properties", {})
+            extra = ", ".join(_unknown(error))
+            return f"the unknown member {extra}", f"no members but {', '.join(known)}"
+        case "type":
+            kinds = [asked] if isinstance(asked, str) else asked
+            return found, " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+        case "enum":
+            return found, f"one of {', '.join(map(str, asked))}"
+        case "const":
+            return found, str(asked)
+        case "format":
+            return found, f"a text in the format {asked}"
+        case "pattern":
+            return found, f"a text like {asked}"
+        case "anyOf" | "oneOf":
+            return found, _alternatives(cast("list[Any]", asked))
+        case "not":
+            return found, "none of " + ", ".join(asked.get("required", ["what stands there"]))
+        case _ if keyword in _BOUNDS:
+            return found, f"{_BOUNDS[keyword]} {asked}"
+        case _:
+            return found, f"what {keyword} of the schema asks"
+
+
+def _alternatives(branches: list[Any]) -> str:
+    members = [" and ".join(each.get("required", ())) for each in branches]
+    return "a member " + ", or ".join(each for each in members if each)
+
+
+def _shown(value: Json) -> str:
+    """Show a value in short: a text or number as it is, of the rest its kind."""
+    match cast("object", value):
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return repr(value if len(value) <= 80 else f"{value[:80]}...")  # noqa: PLR2004
+        case int() | Decimal():
+            return f"the number {value:.20g}" if isinstance(value, Decimal) else _integer(value)
+        case list():
+            return f"an array of {len(cast('list[Json]', value))}"
+        case dict():
+            members = list(islice(cast("dict[str, Json]", value), 6))
+            return f"an object with {', '.join(members)}" if members else "an empty object"
+        case other:
+            return type(other).__name__
+
+
+def _integer(value: int) -> str:
+    # A number of very many digits is slow to write out, and Python refuses to.
+    return f"the number {value}" if value.bit_length() < 256 else "a huge number"  # noqa: PLR2004
+
+
+def _document(error: ValidationError, root: str) -> str:
+    """Find the $id of the document whose keyword failed, along the references that led to it."""
+    current, at = root, {"$ref": root}
+    for step in error.absolute_schema_path:
+        try:
+            inner: Any = at[step]
+        except (KeyError, IndexError, TypeError):
+            break
+        if step == "$ref":
+            current = urljoin(current, inner)
+            inner = _registry().resolver(current).lookup(current).contents
+        at = inner
+    return urldefrag(current).url
