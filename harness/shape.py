@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 BASE = "https://gridwitness.example/schemas/v1/"
 VOCABULARY = "https://gridwitness.example/energy/"
 """What the address of every JSON-LD context of ours begins with."""
-MOST_ERRORS = 5
-MOST_LOOKED_AT = 40
+MOST_ERRORS = 40
 """No more errors of one value are collected, so that a hostile one costs little."""
 
 
@@ -146,20 +145,18 @@ def slots_in(dialect: str, body: Json) -> Iterator[Slot]:
     yield from _slots(body, _slot_tree(dialect), "")
 
 
-def _slots(value: Json, tree: Mapping[str, Any], pointer: str) -> Iterator[Slot]:
-    for key, below in tree.items():
-        if key == "*":
-            if isinstance(value, list):
-                for index, item in enumerate(cast("list[Json]", value)):
-                    yield from _slots(item, below, f"{pointer}/{index}")
-        elif isinstance(value, dict):
-            inner = cast("dict[str, Json]", value).get(key)
-            if inner is None:
-                continue
-            if not isinstance(below, str):
-                yield from _slots(inner, below, f"{pointer}/{key}")
-            elif isinstance(inner, dict):
-                yield Slot(below, f"{pointer}/{key}", cast("dict[str, Json]", inner))
+def _slots(value: Json, tree: str | Mapping[str, Any], pointer: str) -> Iterator[Slot]:
+    if isinstance(tree, str):
+        if isinstance(value, dict):
+            yield Slot(tree, pointer, cast("dict[str, Json]", value))
+    elif isinstance(value, dict):
+        members = cast("dict[str, Json]", value)
+        for key, below in tree.items():
+            if key in members:
+                yield from _slots(members[key], below, f"{pointer}/{key}")
+    elif isinstance(value, list) and "*" in tree:
+        for index, item in enumerate(cast("list[Json]", value)):
+            yield from _slots(item, tree["*"], f"{pointer}/{index}")
 
 
 @cache
@@ -281,7 +278,7 @@ class ShapeValidator:
     def all_errors(self, value: Json) -> tuple[ShapeError, ...]:
         """Say what is wrong with a value, without asking the sieve."""
         try:
-            raw = list(islice(self._slow.iter_errors(value), MOST_LOOKED_AT))
+            raw = list(islice(self._slow.iter_errors(value), MOST_ERRORS))
         except RecursionError:
             return (
                 ShapeError("", "nested too deeply", "the depth of a message", self.uri, "depth"),
@@ -289,7 +286,7 @@ class ShapeValidator:
         leaves = [best_match([error]) or error for error in sorted(raw, key=relevance)[::-1]]
         told = (_tell(error, self.uri) for error in leaves)
         once = {(error.pointer, error.keyword, error.missing): error for error in told}
-        return tuple(islice(once.values(), MOST_ERRORS))
+        return tuple(once.values())
 
 
 def _tell(error: ValidationError, root: str) -> ShapeError:
@@ -405,14 +402,12 @@ def _integer(value: int) -> str:
 
 def _document(error: ValidationError, root: str) -> str:
     """Find the $id of the document whose keyword failed, along the references that led to it."""
-    current, at = root, {"$ref": root}
+    # A path through a schema does not name the references it follows.
+    current: str = root
+    at: Any = {"$ref": root}
     for step in error.absolute_schema_path:
-        try:
-            inner: Any = at[step]
-        except (KeyError, IndexError, TypeError):
-            break
-        if step == "$ref":
-            current = urljoin(current, inner)
-            inner = _registry().resolver(current).lookup(current).contents
-        at = inner
+        while isinstance(at, dict) and step not in at and "$ref" in at:
+            current = urljoin(current, cast("dict[str, str]", at)["$ref"])
+            at = _registry().resolver().lookup(current).contents
+        at = at[step]
     return urldefrag(current).url

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
-from gridwitness.dialects.base import BadJson, Json, parse_json
+from gridwitness.dialects.base import BadJson, Cursor, Json, parse_json
 from gridwitness.errors import UserError
 from gridwitness.shape import Shape, shape_of
 from gridwitness.signing import SignatureCheck
@@ -118,11 +118,9 @@ class Message:
 
         A body in no known dialect, or without an object for its content, has no shape.
         """
-        content: object = None
-        if self.dialect is not None and isinstance(self.body, dict):
-            body = cast("dict[str, Json]", self.body)
-            content = body.get("message") or body.get("error")
-        if not isinstance(content, dict):
+        body = Cursor(self.body, "", [])
+        content = body / "message" or body / "error"
+        if self.dialect is None or content.object() is None:
             return Shape()
         action = self.reading.envelope.action or self.action
         return shape_of(self.dialect, action, self.body)

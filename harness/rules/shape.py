@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 API = "Beckn v2.0.0, api/beckn.yaml, request bodies"
 ATTRIBUTES = "Beckn v2.0.0, attributes.yaml and beckn.yaml, Attributes"
+MOST_TOLD = 5
+"""No more errors of one message are told by one rule: the first are the most telling."""
+
 NO_CALLBACK = (202, 409)
 """The statuses with which NFH-013 and Beckn 2.0.0 LTS promise no callback."""
 
@@ -29,26 +32,6 @@ NO_CALLBACK = (202, 409)
 def message_has_the_shape_of_its_action(trace: Trace) -> Iterator[Outcome]:
     """A message holds only members and values that its dialect gives its action."""
     yield from _shapes(trace, lambda error: error.keyword not in ("format", "required"))
-
-
-@rule("SHP-007", "MUST", source=f"{API}: format; schemas/order, schemas/contract")
-def texts_are_in_their_format(trace: Trace) -> Iterator[Outcome]:
-    """Ids, addresses and times of a message are written in the format its dialect names."""
-    yield from _shapes(trace, lambda error: error.keyword == "format")
-
-
-@rule("SHP-008", "MUST", source=f"{API}: required; schemas/order, schemas/contract")
-def nothing_required_is_missing(trace: Trace) -> Iterator[Outcome]:
-    """A message holds every member that its dialect requires of its action."""
-    yield from _shapes(trace, lambda error: error.keyword == "required")
-
-
-def _shapes(trace: Trace, mine: Callable[[ShapeError], bool]) -> Iterator[Outcome]:
-    for message in trace.beckn:
-        if message.shape.action is None:
-            continue
-        errors = [error for error in _untold(message, message.shape.errors) if mine(error)]
-        yield from _outcomes(errors, message, message.sender)
 
 
 @rule("SHP-002", "MUST", source="schemas/energy, one document a block; beckn/DEG, building blocks")
@@ -135,6 +118,26 @@ def action_is_known(trace: Trace) -> Iterator[Outcome]:
         )
 
 
+@rule("SHP-007", "MUST", source=f"{API}: format; schemas/order, schemas/contract")
+def texts_are_in_their_format(trace: Trace) -> Iterator[Outcome]:
+    """Ids, addresses and times of a message are written in the format its dialect names."""
+    yield from _shapes(trace, lambda error: error.keyword == "format")
+
+
+@rule("SHP-008", "MUST", source=f"{API}: required; schemas/order, schemas/contract")
+def nothing_required_is_missing(trace: Trace) -> Iterator[Outcome]:
+    """A message holds every member that its dialect requires of its action."""
+    yield from _shapes(trace, lambda error: error.keyword == "required")
+
+
+def _shapes(trace: Trace, mine: Callable[[ShapeError], bool]) -> Iterator[Outcome]:
+    for message in trace.beckn:
+        if message.shape.action is None:
+            continue
+        errors = [error for error in _untold(message, message.shape.errors) if mine(error)]
+        yield from _outcomes(errors, message, message.sender)
+
+
 def _slots(trace: Trace) -> Iterator[tuple[Message, Slot]]:
     return ((message, slot) for message in trace.beckn for slot in message.shape.slots)
 
@@ -156,8 +159,7 @@ def _outcomes(
     errors: Iterable[ShapeError], message: Message, actor: str | None, *, in_answer: bool = False
 ) -> Iterator[Outcome]:
     """Yield one outcome an error, or a single one that says that there is none."""
-    errors = list(errors) or [None]
-    for error in errors:
+    for error in list(errors)[:MOST_TOLD] or [None]:
         yield outcome(
             error is None,
             by=actor,
