@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, cached_property
 from importlib.resources import files
@@ -64,16 +64,14 @@ class ShapeError:
     keyword: str
     missing: str = ""
 
+    @property
+    def place(self) -> str:
+        """The pointer of what is wrong, or of the member that is not there."""
+        return f"{self.pointer}/{_token(self.missing)}" if self.missing else self.pointer
+
     def below(self, pointer: str) -> ShapeError:
         """Give the same error seen from further out."""
-        return ShapeError(
-            pointer + self.pointer,
-            self.observed,
-            self.expected,
-            self.schema,
-            self.keyword,
-            self.missing,
-        )
+        return replace(self, pointer=pointer + self.pointer)
 
 
 @dataclass(frozen=True)
@@ -285,7 +283,7 @@ class ShapeValidator:
             )
         leaves = [best_match([error]) or error for error in sorted(raw, key=relevance)[::-1]]
         told = (_tell(error, self.uri) for error in leaves)
-        once = {(error.pointer, error.keyword, error.missing): error for error in told}
+        once = {(error.place, error.keyword): error for error in told}
         return tuple(once.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -443,7 +444,9 @@ def test_a_right_block_is_accepted_with_and_without_its_name(block: str):
     judged = validator(f"energy/{block}.json")
     assert judged.errors(BLOCKS[block]) == ()
     assert judged.errors(named | BLOCKS[block]) == ()
-    assert [e.pointer for e in judged.errors(named | BLOCKS[block] | {"@type": "Other"})] == ["/@type"]
+    assert [e.pointer for e in judged.errors(named | BLOCKS[block] | {"@type": "Other"})] == [
+        "/@type"
+    ]
 
 
 @pytest.mark.parametrize(("block", "pointer", "value", "keyword"), WRONG)
@@ -504,6 +507,28 @@ def test_each_fault_has_one_name(bodies, dialect, pointer, value, names):
     set_at(body, pointer, value)
     found = broken(dialect, body)
     assert found - {"ENV-003"} == names - {"ENV-003"}
+
+
+@pytest.mark.parametrize(("pointer", "value", "rule_id"), [
+    (f"{AGREED}/commitments/0/offer", {"id": "o"}, "SHP-008"),
+    (f"{AGREED}/commitments/0/commitmentAttributes/intervalPeriod/start", "soon", "SHP-002"),
+])  # fmt: skip
+def test_a_callback_that_repeats_a_fault_of_the_request_is_not_blamed(
+    bodies, pointer, value, rule_id
+):
+    messages: list[Message] = []
+    for action, sender, receiver in (
+        ("init", "a", "b"),
+        ("on_init", "b", "a"),
+        ("on_init", "b", "c"),
+    ):
+        body = body_of(bodies, "contract", action)
+        body["context"]["transactionId"] = "11111111-1111-4111-8111-111111111111"
+        set_at(body, pointer, value)
+        one = message_of(dump_json(body), action)
+        messages.append(replace(one, sender=sender, receiver=receiver))
+    found = [o for o in rules()[rule_id].check(Trace(small_scene("contract"), tuple(messages)))]
+    assert [o.message.receiver for o in found if not o.kept] == ["b", "c"]
 
 
 def test_what_is_in_no_known_dialect_has_no_shape():

@@ -37,11 +37,18 @@ def message_has_the_shape_of_its_action(trace: Trace) -> Iterator[Outcome]:
 @rule("SHP-002", "MUST", source="schemas/energy, one document a block; beckn/DEG, building blocks")
 def blocks_have_the_shape_of_their_type(trace: Trace) -> Iterator[Outcome]:
     """A building block has the shape of its type."""
-    for message, slot in _slots(trace):
-        if slot.block is not None:
-            found = validator(f"energy/{slot.block}.json").errors(slot.value)
-            errors = _untold(message, (error.below(slot.pointer) for error in found))
+    for message, errors in _own_errors(trace, _errors_in_blocks):
+        if any(slot.block for slot in message.shape.slots):
             yield from _outcomes(errors, message, message.sender)
+
+
+def _errors_in_blocks(message: Message) -> list[ShapeError]:
+    return [
+        error.below(slot.pointer)
+        for slot in message.shape.slots
+        if slot.block is not None
+        for error in validator(f"energy/{slot.block}.json").errors(slot.value)
+    ]
 
 
 @rule("SHP-003", "MUST", source="schemas/slots.toml; architecture, section 4")
@@ -131,28 +138,40 @@ def nothing_required_is_missing(trace: Trace) -> Iterator[Outcome]:
 
 
 def _shapes(trace: Trace, mine: Callable[[ShapeError], bool]) -> Iterator[Outcome]:
-    for message in trace.beckn:
-        if message.shape.action is None:
-            continue
-        errors = [error for error in _untold(message, message.shape.errors) if mine(error)]
-        yield from _outcomes(errors, message, message.sender)
+    for message, errors in _own_errors(trace, lambda message: message.shape.errors):
+        if message.shape.action is not None:
+            yield from _outcomes(filter(mine, errors), message, message.sender)
 
 
 def _slots(trace: Trace) -> Iterator[tuple[Message, Slot]]:
     return ((message, slot) for message in trace.beckn for slot in message.shape.slots)
 
 
-def _untold(message: Message, errors: Iterable[ShapeError]) -> list[ShapeError]:
-    """Leave out what is wrong where the dialect could not read: ENV-010 tells that."""
-    errors = list(errors)
-    if not errors:
-        return errors
-    told = {problem.pointer for problem in message.reading.problems}
-    return [
-        error
-        for error in errors
-        if (f"{error.pointer}/{error.missing}" if error.missing else error.pointer) not in told
-    ]
+def _own_errors(
+    trace: Trace, find: Callable[[Message], Iterable[ShapeError]]
+) -> Iterator[tuple[Message, list[ShapeError]]]:
+    """Yield each message with its errors, without those that are told or made elsewhere.
+
+    ENV-010 tells what the dialect could not read; and a callback that only repeats what
+    the request it answers got wrong is not at fault.
+    """
+    asked: dict[tuple[str | None, ...], set[tuple[str, ...]]] = {}
+    for message in trace.beckn:
+        errors = list(find(message))
+        if errors:
+            told = {problem.pointer for problem in message.reading.problems}
+            errors = [error for error in errors if error.place not in told]
+            asker, answerer = message.sender, message.receiver
+            if message.is_callback:
+                asker, answerer = answerer, asker
+            action = message.action.removeprefix("on_")
+            about = (asker, answerer, action, message.reading.envelope.transaction_id)
+            wrong = asked.setdefault(about, set())
+            if message.is_callback:
+                errors = [e for e in errors if (e.place, e.keyword) not in wrong]
+            else:
+                wrong |= {(error.place, error.keyword) for error in errors}
+        yield message, errors
 
 
 def _outcomes(

@@ -123,7 +123,9 @@ DEFECTS = (
         "says in words, not with true or false, that a role is filled",
         in_body(
             "on_init",
-            _each(_filled_in_words("beckn:orderAttributes"), _filled_in_words("contractAttributes")),
+            _each(
+                _filled_in_words("beckn:orderAttributes"), _filled_in_words("contractAttributes")
+            ),
         ),
         scenario=MARKET,
     ),
@@ -145,7 +147,9 @@ DEFECTS = (
         "leaves-its-blocks-unnamed",
         "SHP-005",
         "does not say of what type the agreed terms are",
-        in_body("on_confirm", _each(_untyped("beckn:orderAttributes"), _untyped("contractAttributes"))),
+        in_body(
+            "on_confirm", _each(_untyped("beckn:orderAttributes"), _untyped("contractAttributes"))
+        ),
         scenario=MARKET,
     ),
     Defect(
