@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, cached_property
@@ -30,7 +29,7 @@ from referencing import Registry, Resource
 from gridwitness.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from importlib.resources.abc import Traversable
 
     from jsonschema.exceptions import ValidationError
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 BASE = "https://gridwitness.example/schemas/v1/"
 VOCABULARY = "https://gridwitness.example/energy/"
 """What the address of every JSON-LD context of ours begins with."""
+MOST_SHOWN = 80
 MOST_ERRORS = 40
 """No more errors of one value are collected, so that a hostile one costs little."""
 
@@ -323,49 +323,48 @@ _KINDS = {
     "boolean": "true or false",
     "null": "null",
 }
+_ASKED = {
+    "const": "{}",
+    "format": "a text in the format {}",
+    "pattern": "a text like {}",
+}
 _BOUNDS = {
     "minimum": "at least",
     "maximum": "at most",
-    "exclusiveMinimum": "more than",
-    "exclusiveMaximum": "less than",
     "minItems": "at least this many items:",
     "maxItems": "at most this many items:",
     "minLength": "at least this many characters:",
     "maxLength": "at most this many characters:",
-    "minProperties": "at least this many members:",
 }
 
 
 def _words(error: ValidationError, keyword: str) -> tuple[str, str]:
     """Say what is there, and what is expected."""
-    asked: Any = error.validator_value
-    found = _shown(error.instance)
+    if keyword == "required":
+        return f"no member {_missing(error)}", f"a member {_missing(error)}"
+    if keyword == "additionalProperties":
+        known = cast("Mapping[str, Any]", error.schema).get("properties", {})
+        extra = ", ".join(islice(_unknown(error), 6))
+        return f"the unknown member {extra}", f"no members but {', '.join(known)}"
+    return _shown(error.instance), _asked(keyword, error.validator_value)
+
+
+def _asked(keyword: str, asked: Any) -> str:  # noqa: ANN401 (whatever stands in a schema)
+    if keyword in _BOUNDS:
+        return f"{_BOUNDS[keyword]} {asked}"
     match keyword:
-        case "required":
-            return f"no member {_missing(error)}", f"a member {_missing(error)}"
-        case "additionalProperties":
-            known = cast("Mapping[str, Any]", error.schema).get("properties", {})
-            extra = ", ".join(_unknown(error))
-            return f"the unknown member {extra}", f"no members but {', '.join(known)}"
         case "type":
             kinds = [asked] if isinstance(asked, str) else asked
-            return found, " or ".join(_KINDS.get(kind, kind) for kind in kinds)
+            text = " or ".join(_KINDS[kind] for kind in kinds)
         case "enum":
-            return found, f"one of {', '.join(map(str, asked))}"
-        case "const":
-            return found, str(asked)
-        case "format":
-            return found, f"a text in the format {asked}"
-        case "pattern":
-            return found, f"a text like {asked}"
-        case "anyOf" | "oneOf":
-            return found, _alternatives(cast("list[Any]", asked))
+            text = f"one of {', '.join(map(str, asked))}"
+        case "anyOf":
+            text = _alternatives(asked)
         case "not":
-            return found, "none of " + ", ".join(asked.get("required", ["what stands there"]))
-        case _ if keyword in _BOUNDS:
-            return found, f"{_BOUNDS[keyword]} {asked}"
+            text = f"no member {', '.join(asked['required'])}"
         case _:
-            return found, f"what {keyword} of the schema asks"
+            text = _ASKED[keyword].format(asked)
+    return text
 
 
 def _alternatives(branches: list[Any]) -> str:
@@ -376,21 +375,20 @@ def _alternatives(branches: list[Any]) -> str:
 def _shown(value: Json) -> str:
     """Show a value in short: a text or number as it is, of the rest its kind."""
     match cast("object", value):
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
+        case None | bool():
+            shown = json.dumps(value)
         case str():
-            return repr(value if len(value) <= 80 else f"{value[:80]}...")  # noqa: PLR2004
-        case int() | Decimal():
-            return f"the number {value:.20g}" if isinstance(value, Decimal) else _integer(value)
+            shown = repr(value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}...")
+        case Decimal():
+            shown = f"the number {value:.20g}"
+        case int():
+            shown = _integer(value)
         case list():
-            return f"an array of {len(cast('list[Json]', value))}"
-        case dict():
+            shown = f"an array of {len(cast('list[Json]', value))}"
+        case _:
             members = list(islice(cast("dict[str, Json]", value), 6))
-            return f"an object with {', '.join(members)}" if members else "an empty object"
-        case other:
-            return type(other).__name__
+            shown = f"an object with {', '.join(members)}" if members else "an empty object"
+    return shown
 
 
 def _integer(value: int) -> str:

@@ -6,8 +6,8 @@ Run alone: python -m pytest tests/benchmarks/test_shape_speed.py -p no:randomly
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from collections import Counter
+from dataclasses import replace
 from time import process_time
 
 from gridwitness.dialects.base import dump_json
