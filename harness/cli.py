@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -36,12 +36,20 @@ from rich.table import Table
 from gridwitness import __version__, market_file, settlement_file
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
+from gridwitness.ledger import ledger
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.plan import Plan, write_plan
-from gridwitness.profile import DEFAULT_EDITIONS, SEATS, castings, reachable, read_profile
+from gridwitness.profile import (
+    AT_AN_ENDPOINT,
+    DEFAULT_EDITIONS,
+    SEATS,
+    castings,
+    reachable,
+    read_profile,
+)
 from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
 from gridwitness.steps import MODULES
@@ -50,6 +58,8 @@ from gridwitness.wire import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gridwitness.mocks.defects import Defect
 
 USER_ERROR, HARNESS_ERROR = 2, 3
 NO_TESTS, PYTEST_USAGE = 5, 4
@@ -76,15 +86,19 @@ File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - f
 
 @app.command(context_settings=PASS_THROUGH)
 def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Certify the bundled reference clearing agent in both dialects, over real HTTP.
+    """Certify the reference participants in every seat and both dialects, over real HTTP.
 
     Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
     """
     plan = Plan(
         out=str(out),
-        castings=castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict"),
+        castings=tuple(
+            casting
+            for seat in SEATS.values()
+            for casting in castings(seat, DEFAULT_EDITIONS, "strict")
+        ),
         command="gridwitness demo",
-        name="the reference clearing agent",
+        name="the reference participants",
         seed=_new_seed(),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
@@ -149,9 +163,11 @@ def play(  # noqa: PLR0913 (each is an option)
     defect: Annotated[str | None, typer.Option(help="Misbehave in this way.")] = None,
 ) -> None:
     """Play a reference actor in a process of its own, until it is interrupted."""
-    if seat not in SEATS:
+    if seat not in AT_AN_ENDPOINT:
         raise UserError(
-            f"there is no seat {seat!r}", where="play", mend=f"one of: {', '.join(SEATS)}"
+            f"there is no seat {seat!r} to play from outside",
+            where="play",
+            mend=f"one of: {', '.join(AT_AN_ENDPOINT)}",
         )
     chosen = tuple(edition or DEFAULT_EDITIONS)
     for name in chosen:
@@ -199,9 +215,15 @@ def play(  # noqa: PLR0913 (each is an option)
 @app.command("rules")
 def show_rules(
     rule_id: Annotated[str | None, typer.Argument(help="One rule, in full.")] = None,
+    of_ledger: Annotated[  # noqa: FBT002
+        bool, typer.Option("--ledger", help="Tell every published requirement and who judges it.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """List the rules, or tell all about one."""
+    """List the rules, or tell all about one; or what became of every published requirement."""
+    if of_ledger:
+        _tell_ledger(as_json=as_json)
+        return
     known = rules()
     if rule_id is not None and rule_id not in known:
         raise UserError(
@@ -236,6 +258,31 @@ def show_rules(
         console.print(table)
 
 
+def _tell_ledger(*, as_json: bool) -> None:
+    book, counts = ledger(), ledger().coverage()
+    rows = [asdict(row) | {"state": row.state} for row in book.rows]
+    if as_json:
+        contradictions = [asdict(one) for one in book.contradictions]
+        found = {"coverage": counts, "rows": rows, "contradictions": contradictions}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    console = Console(highlight=False)
+    table = Table("id", "asks", "judged by, or why not", box=None, pad_edge=False)
+    for row in book.rows:
+        judged = [", ".join(row.rules)] if row.rules else []
+        table.add_row(row.id, row.asks, "; ".join([*judged, *([row.reason] if row.reason else [])]))
+    console.print(table, markup=False)
+    table = Table("id", "contradiction", "one", "other", "held", box=None, pad_edge=False)
+    for one in book.contradictions:
+        table.add_row(one.id, one.about, one.one, one.other, one.held)
+    console.print()
+    console.print(table, markup=False)
+    told = ", ".join(f"{state} {number}" for state, number in counts.items())
+    typer.echo(
+        f"\n{len(book.rows)} requirements: {told}; {len(book.contradictions)} contradictions"
+    )
+
+
 @app.command()
 def steps() -> None:
     """List the sentences that features are written in."""
@@ -263,11 +310,10 @@ def selftest(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Break the reference actors in every known way, and prove that it is noticed."""
-    cast = castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict")
     tried = tuple(
         replace(casting, defect=name, patience=SILENCE_PATIENCE if defect.is_silent else 1.0)
         for name, defect in DEFECTS.items()
-        for casting in cast
+        for casting in castings(seat_to_try(defect), DEFAULT_EDITIONS, "strict")
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -298,6 +344,11 @@ def selftest(
         number = sum(1 for row in matrix if row["caught"] and not row["unrelated"])
         typer.echo(f"\n{number} of {len(matrix)} defects are caught by their rule and by no other")
     raise typer.Exit(0 if good else HARNESS_ERROR)
+
+
+def seat_to_try(defect: Defect) -> str:
+    """Give the seat in which a defect is tried: its own, or the agent's for who has none."""
+    return defect.role if defect.role in SEATS.values() else SEATS["clearing-agent"]
 
 
 def bite_matrix(report: dict[str, Any]) -> list[dict[str, Any]]:

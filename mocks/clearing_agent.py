@@ -4,7 +4,8 @@ Belongs here: the agent's part of a pay-as-clear market, built on reference_impl
 Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
-in one dialect. It clears when everyone whose offer was approved has confirmed.
+in one dialect. It clears when everyone whose offer was approved has confirmed, or some
+time after the first of them has.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message
 
 FEE_PER_KWH = Decimal("0.01")
+GATE_S = 15.0
+"""How long after the first confirm it waits for the others: half of what a participant waits."""
 
 
 @dataclass
@@ -65,6 +68,8 @@ class Market:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     cleared: bool = False
+    gate: asyncio.TimerHandle | None = None
+    """When it clears without those who have not confirmed."""
     flows: list[terms.Flow] | None = None
 
 
@@ -113,8 +118,11 @@ class ClearingAgent(Actor):
             return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "no participant or no interval")
         if message.action == "init":
             return self._refuses_offer(contract)
-        if contract.participant_id not in self._market(message).entries:
+        market = self._market(message)
+        if contract.participant_id not in market.entries:
             return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
+        if message.action == "confirm" and contract.curve is None:
+            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "a confirm needs the curve")
         return None
 
     def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
@@ -176,10 +184,32 @@ class ClearingAgent(Actor):
         market.entries[(contract.participant_id if contract else None) or ""].confirm = message
         committed = [entry for entry in market.entries.values() if entry.confirm is not None]
         everyone = len(committed) == len(market.entries)
-        if market.cleared or (self.conduct.waits_for_all and not everyone):
-            return
+        if market.cleared:
+            await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
+        elif everyone or not self.conduct.waits_for_all:
+            await self._close(market)
+        else:
+            self._open_gate(market)
+
+    def _open_gate(self, market: Market) -> None:
+        if market.gate is None:
+            wait_s = GATE_S * self.setting.patience
+            loop = asyncio.get_running_loop()
+            market.gate = loop.call_later(wait_s, lambda: self._spawn(self._close(market)))
+
+    async def _close(self, market: Market) -> None:
+        """Clear with those who have confirmed; who confirms later is too late."""
+        if market.gate is not None:
+            market.gate.cancel()
         market.cleared = True
-        await self._clear(market, committed)
+        entries = market.entries.values()
+        await self._clear(market, [entry for entry in entries if entry.confirm is not None])
+
+    async def leave(self) -> None:
+        for market in self._markets.values():
+            if market.gate is not None:
+                market.gate.cancel()
+        await super().leave()
 
     async def _clear(self, market: Market, committed: list[Entry]) -> None:
         try:

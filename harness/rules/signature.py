@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gridwitness import signing
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +53,13 @@ def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("SIG-003", "MUST", source=f"{D13}; certification draft, C-ALL-04", on_refusal=True)
+@rule(
+    "SIG-003",
+    "MUST",
+    source=f"{D13}; certification draft, C-ALL-04",
+    judges=ASKED,  # nobody sends a spoilt callback yet
+    on_refusal=True,
+)
 def bad_signature_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A message whose signature does not verify is refused with 401."""
     for message in trace.beckn:
@@ -88,7 +96,7 @@ def signature_is_short_lived(trace: Trace) -> Iterator[Outcome]:
 _DAY_S = 86_400
 
 
-@rule("SIG-005", "MUST", source="NFH-007, sections 4 and 5: CON-004-09, CON-004-10")
+@rule("SIG-005", "MUST", source="NFH-007, sections 4 and 5: CON-004-09, CON-004-10", judges=ASKED)
 def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
     """A callback and an acknowledgement are signed over the signature of what they answer."""
     edition = editions()[trace.scene.edition]
@@ -117,11 +125,13 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
 
 def _answers_a_request(trace: Trace, message: Message) -> bool:
     """Tell whether a callback is solicited: it has the message id of a request."""
-    message_id = message.reading.envelope.message_id
-    return message.is_callback and any(
-        request.reading.envelope.message_id == message_id
-        for request in trace.of(message.action.removeprefix("on_"))
-    )
+    asked = message.action.removeprefix("on_"), message.reading.envelope.message_id
+    return message.is_callback and asked in _asked(trace)
+
+
+@once
+def _asked(trace: Trace) -> set[tuple[str, str | None]]:
+    return {(request.action, request.reading.envelope.message_id) for request in trace.requests}
 
 
 def _status(check: signing.SignatureCheck | None) -> str:

@@ -30,7 +30,8 @@ class Defect:
     also      rules that the same misbehaviour breaks by their nature
     role      who misbehaves, and who is judged
     feature   where it is tried
-    scenario  the beginning of the title of the one scenario it is tried in; None tries all
+    scenario  the beginning of the title of the scenario it is tried in; None tries all
+    stalls    whether it makes the market wait for somebody who never confirms
     """
 
     name: str
@@ -40,12 +41,13 @@ class Defect:
     role: str = AGENT
     also: tuple[str, ...] = ()
     feature: str = "p2p_trading/pay_as_clear.feature"
-    scenario: str | None = None
+    scenario: str | None = "A car and a roof clear at one price"
+    stalls: bool = False
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is known by a callback that never comes."""
-        return "COR-004" in (self.breaks, *self.also)
+        """Whether somebody waits in vain: for a callback that never comes, or for a confirm."""
+        return self.stalls or "COR-004" in (self.breaks, *self.also)
 
     def is_tried_in(self, feature: str, scenario: str) -> bool:
         """Tell whether a scenario is one to try it in."""

@@ -43,7 +43,7 @@ def _swapped(contract: EnergyContract) -> EnergyContract:
     return _cleared(lambda power: power + power / 4)(contract)
 
 
-def _falling(contract: EnergyContract) -> EnergyContract:
+def falling(contract: EnergyContract) -> EnergyContract:
     curve = contract.curve
     if curve is None:
         return contract
@@ -129,7 +129,7 @@ def _dearer(contract: EnergyContract) -> EnergyContract:
     return replace(contract, charges=replace(charges, fee_per_kwh=charges.fee_per_kwh * 2))
 
 
-def _longer(contract: EnergyContract) -> EnergyContract:
+def longer(contract: EnergyContract) -> EnergyContract:
     if contract.interval is None:
         return contract
     hours = contract.interval.duration_h * 2
@@ -158,14 +158,16 @@ DEFECTS = (
         "turns-the-curve-round",
         "MKT-001",
         "repeats a participant's curve with the powers the other way round",
-        in_contract("on_init", _falling),
+        in_contract("on_init", falling),
     ),
     Defect(
         "takes-any-curve",
         "MKT-002",
         "accepts a curve that falls in power as the price rises",
         Conduct(refuses_bad_offers=False),
-        also=("COR-004", "MKT-001", "ORD-003"),
+        also=("MKT-001",),
+        scenario="An offer that falls",
+        stalls=True,
     ),
     Defect(
         "promises-more",
@@ -179,6 +181,7 @@ DEFECTS = (
         "clears beyond the power that the utility approved",
         Conduct(heeds_approval=False, binds_refused_locks=True),
         also=("LCK-001", "LCK-004", "MKT-006", "ORD-001"),
+        scenario="A meter that is partly",
     ),
     Defect(
         "loses-a-kilowatt",
@@ -200,6 +203,7 @@ DEFECTS = (
         "tells sellers a lower price than buyers",
         in_contract("on_confirm", _sellers_price),
         also=("MKT-006", "MKT-010"),
+        scenario="Three roofs",
     ),
     Defect(
         "hides-its-pricing",
@@ -214,6 +218,7 @@ DEFECTS = (
         in_contract("on_init", _more_approved),
         role=UTILITY,
         also=("ORD-003", "ORD-004"),
+        scenario="A meter that is partly",
     ),
     Defect(
         "changes-its-mind",
@@ -225,7 +230,7 @@ DEFECTS = (
         "moves-the-interval",
         "MKT-011",
         "settles an interval of twice the length",
-        in_contract("on_status", _longer),
+        in_contract("on_status", longer),
     ),
     # -- LCK
     Defect(
@@ -255,6 +260,7 @@ DEFECTS = (
         Conduct(forgets_commitments=True),
         role=UTILITY,
         also=("MKT-009",),
+        scenario="A meter that is partly",
     ),
     Defect(
         "leaves-it-pending",
