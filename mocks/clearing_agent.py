@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
+    from gridwitness.views import Interval
 
 FEE_PER_KWH = Decimal("0.01")
 GATE_S = 15.0
@@ -101,7 +102,7 @@ class ClearingAgent(Actor):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
             return
         offer = Offer(
-            offer_id=f"pay-as-clear-{intent.interval.start}",
+            offer_id=_offer_id(intent.interval),
             provider_id=self.id,
             pricing_model="PAY_AS_CLEAR",
             clearing_agent_id=self.id,
@@ -140,9 +141,11 @@ class ClearingAgent(Actor):
 
     async def _approve(self, message: Message) -> None:
         offered = message.reading.contract
-        if offered is None or offered.curve is None:
+        if offered is None or offered.curve is None or offered.interval is None:
             return
-        entry = Entry(replace(offered, clearing_agent_id=self.id, charges=None, at={}))
+        offer_id = offered.offer_id or _offer_id(offered.interval)
+        agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
+        entry = Entry(agreed)
         question = replace(
             entry.contract,
             curve=None,
@@ -348,6 +351,10 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _offer_id(interval: Interval) -> str:
+    return f"pay-as-clear-{interval.start}"
 
 
 def _trade(entry: Entry) -> terms.Trade:
