@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urldefrag, urljoin
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import best_match, relevance
-from jsonschema.validators import extend
+from jsonschema import Draft202012Validator, FormatChecker, exceptions, validators
 from referencing import Registry, Resource
 
 from gridwitness.formats import FORMATS
@@ -200,7 +198,8 @@ def documents() -> dict[str, dict[str, Any]]:
 @cache
 def _registry() -> Registry[Any]:
     resources = ((name, Resource.from_contents(each)) for name, each in documents().items())
-    return cast("Registry[Any]", Registry().with_resources(resources))
+    empty: Registry[Any] = Registry()
+    return empty.with_resources(resources)
 
 
 @cache
@@ -214,9 +213,12 @@ def _is_integer(_checker: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_SlowValidator = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+_SlowValidator = cast(
+    "type[Validator]",
+    validators.extend(
+        Draft202012Validator,
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+    ),
 )
 
 
@@ -255,11 +257,8 @@ class ShapeValidator:
 
     @cached_property
     def _slow(self) -> Validator:
-        return cast(
-            "Validator",
-            _SlowValidator(
-                {"$ref": self.uri}, registry=_registry(), format_checker=_format_checker()
-            ),
+        return _SlowValidator(
+            {"$ref": self.uri}, registry=_registry(), format_checker=_format_checker()
         )
 
     def passes_sieve(self, value: Json) -> bool:
@@ -281,10 +280,15 @@ class ShapeValidator:
             return (
                 ShapeError("", "nested too deeply", "the depth of a message", self.uri, "depth"),
             )
-        leaves = [best_match([error]) or error for error in sorted(raw, key=relevance)[::-1]]
-        told = (_tell(error, self.uri) for error in leaves)
+        raw.sort(key=exceptions.relevance, reverse=True)
+        told = (_tell(_leaf(error), self.uri) for error in raw)
         once = {(error.place, error.keyword): error for error in told}
         return tuple(once.values())
+
+
+def _leaf(error: ValidationError) -> ValidationError:
+    """Go down to the most telling error below one that only says that no branch fits."""
+    return cast("ValidationError", exceptions.best_match([error]))
 
 
 def _tell(error: ValidationError, root: str) -> ShapeError:
@@ -400,10 +404,11 @@ def _document(error: ValidationError, root: str) -> str:
     """Find the $id of the document whose keyword failed, along the references that led to it."""
     # A path through a schema does not name the references it follows.
     current: str = root
-    at: Any = {"$ref": root}
+    at: dict[Any, Any] = {"$ref": root}
     for step in error.absolute_schema_path:
-        while isinstance(at, dict) and step not in at and "$ref" in at:
-            current = urljoin(current, cast("dict[str, str]", at)["$ref"])
+        while step not in at and "$ref" in at:
+            current = urljoin(current, at["$ref"])
             at = _registry().resolver().lookup(current).contents
-        at = at[step]
+        inner: Any = at[step]
+        at = dict(enumerate(cast("list[Any]", inner))) if isinstance(inner, list) else inner
     return urldefrag(current).url
