@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.amounts import read_amounts
-from gridwitness.dialects.base import BadJson, Json, parse_json
+from gridwitness.dialects.base import BadJson, Cursor, Json, parse_json
 from gridwitness.errors import UserError
 from gridwitness.meaning import read_meaning, reader_beside
+from gridwitness.shape import Shape, shape_of
 from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading, moved
 
@@ -140,6 +141,20 @@ class Message:
         """What the body states about money and energy; empty when the dialect is not known."""
         amounts = read_amounts(self.dialect, self.canonical)
         return moved(amounts, self.meaning.raw_pointer) if self.meaning.pointers else amounts
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the canonical body looks like to the schema of the action it names.
+
+        A body in no known dialect, or without an object for its content, has no shape. Its
+        pointers lead into the canonical body.
+        """
+        body = Cursor(self.canonical, "", [])
+        content = body / "message" or body / "error"
+        if self.dialect is None or content.object() is None:
+            return Shape()
+        action = self.reading.envelope.action or self.action
+        return shape_of(self.dialect, action, self.canonical)
 
     @cached_property
     def ack(self) -> Ack | None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
+    from gridwitness.views import Interval
 
 FEE_PER_KWH = Decimal("0.01")
 FINEST_KWH = 6
@@ -114,7 +115,7 @@ class ClearingAgent(Actor):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
             return
         offer = Offer(
-            offer_id=f"pay-as-clear-{intent.interval.start}",
+            offer_id=_offer_id(intent.interval),
             provider_id=self.id,
             pricing_model="PAY_AS_CLEAR",
             clearing_agent_id=self.id,
@@ -153,9 +154,11 @@ class ClearingAgent(Actor):
 
     async def _approve(self, message: Message) -> None:
         offered = message.reading.contract
-        if offered is None or offered.curve is None:
+        if offered is None or offered.curve is None or offered.interval is None:
             return
-        entry = Entry(replace(offered, clearing_agent_id=self.id, charges=None, at={}))
+        offer_id = offered.offer_id or _offer_id(offered.interval)
+        agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
+        entry = Entry(agreed)
         question = replace(
             entry.contract,
             curve=None,
@@ -399,6 +402,10 @@ def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
         if flow.kind == kind:
             total += flow.amount if flow.payer == entry.participant else -flow.amount
     return total
+
+
+def _offer_id(interval: Interval) -> str:
+    return f"pay-as-clear-{interval.start}"
 
 
 def _trade(entry: Entry) -> terms.Trade:

@@ -75,7 +75,7 @@ class MarketParticipant(Actor):
                     status="PENDING",
                     offer_id=offer.offer_id,
                     participant_id=self.id,
-                    clearing_agent_id=offer.clearing_agent_id,
+                    clearing_agent_id=offer.clearing_agent_id or agent.subscriber_id,
                     meter_id=self.wish.meter_id,
                     interval=offer.interval,
                     charges=offer.charges,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @then("every message is well formed, signed and answered")
 def every_message_is_well_formed(hearing: Hearing) -> None:
-    hearing.demand(family("ENV", "ACK", "SIG", "COR", "LD"))
+    hearing.demand(family("ENV", "SHP", "LD", "ACK", "SIG", "COR"))
 
 
 @then("the messages follow the sequence")

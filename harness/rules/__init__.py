@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Level = Literal["MUST", "SHOULD", "MAY"]
 FAMILIES = (
     "envelope",
+    "shape",
     "acknowledgement",
     "signature",
     "correlation",

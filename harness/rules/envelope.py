@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from gridwitness.address import is_http_address
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
+from gridwitness.formats import is_date_time, is_uuid
 from gridwitness.rules import outcome, rule
 from gridwitness.story import PARTICIPANT
 from gridwitness.trace import once
@@ -104,7 +102,7 @@ def timestamp_has_a_zone(trace: Trace) -> Iterator[Outcome]:
         timestamp = message.reading.envelope.timestamp
         if timestamp is not None:
             yield outcome(
-                _is_date_time(timestamp),
+                is_date_time(timestamp),
                 by=message.sender,
                 message=message,
                 observed=timestamp,
@@ -137,20 +135,13 @@ def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
             value = getattr(message.reading.envelope, field)
             if value is not None and not _echoes(trace, message, field):
                 yield outcome(
-                    _is_uuid(value),
+                    is_uuid(value),
                     by=message.sender,
                     message=message,
                     observed=value,
                     expected="a UUID",
                     pointer=message.context_pointer(field),
                 )
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 @rule("ENV-008", "MUST", source="Beckn v2.0.0, api: the shape of Context in each published line")
@@ -233,19 +224,3 @@ def _said(trace: Trace) -> dict[tuple[str, str | None, str, str], int]:
             if field != "at":
                 first.setdefault((request.action, request.sender, field, value), request.number)
     return first
-
-
-DATE_TIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
-
-
-def _is_date_time(text: str) -> bool:
-    """Tell whether a text is an RFC 3339 date-time; a leap second is one."""
-    if not DATE_TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text.upper().replace(":60", ":59"))
-    except ValueError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from gridwitness.mocks.defects import (
     linked_data,
     market,
     participant,
+    shape,
     wire,
 )
 from gridwitness.mocks.defects.base import Defect
@@ -25,6 +26,7 @@ _MODULES = (
     linked_data,
     market,
     participant,
+    shape,
     wire,
 )
 

@@ -116,6 +116,7 @@ DEFECTS = (
         "ACK-003",
         "acknowledges callbacks with HTTP 202",
         in_answer(_accepted),
+        also=("SHP-004",),
     ),
     # -- SIG
     _defect(
@@ -150,6 +151,7 @@ DEFECTS = (
         "ORD-001",
         "offers its curve without having asked what is on offer",
         Conduct(leaves_out=frozenset({"discover"})),
+        also=("SHP-008",),
     ),
     _defect(
         "selects",
