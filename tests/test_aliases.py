@@ -22,10 +22,10 @@ OWN_CORE = {"b": CORE, "s": "https://schema.org/", "sort": "@type"}
 MAPS = ("clearedPower",)
 
 
-def renamed(value: Any, *, in_block: bool = False) -> Any:
+def renamed(value: Any, *, in_block: bool = False, in_core: bool = False) -> Any:
     """Say the same in other words: other prefixes, other terms, another name for @type."""
     if isinstance(value, list | tuple):
-        return [renamed(item, in_block=in_block) for item in value]
+        return [renamed(item, in_block=in_block, in_core=in_core) for item in value]
     if not isinstance(value, dict):
         return value
     context = value.get("@context")
@@ -33,6 +33,7 @@ def renamed(value: Any, *, in_block: bool = False) -> Any:
         said = {key: item for key, item in value.items() if key != "@context"}
         inner = renamed(said, in_block=True)
         return {"@context": own_context(), **inner}
+    in_core = in_core or context == CORE_CONTEXT
     result: dict[str, Any] = {}
     for key, item in value.items():
         if key == "@context":
@@ -44,8 +45,8 @@ def renamed(value: Any, *, in_block: bool = False) -> Any:
             result[mine(key)] = item if key in MAPS else renamed(kept, in_block=True)
         else:
             own = key.replace("beckn:", "b:").replace("schema:", "s:")
-            own = f"b:{key}" if key in UNPREFIXED else own
-            result[own] = renamed(item)
+            own = f"b:{key}" if in_core and key in UNPREFIXED else own
+            result[own] = renamed(item, in_core=in_core)
     return result
 
 
