@@ -14,7 +14,7 @@ from gridwitness.editions import editions
 from gridwitness.rules import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from gridwitness.rules import Outcome, Rule
     from gridwitness.trace import Trace
@@ -86,10 +86,17 @@ def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=SEVERITY.index)
 
 
-def required(edition_id: str, role: str) -> list[Rule]:
-    """Give the rules of an edition that can find fault with a role."""
+def required(edition_id: str, role: str, parts: Collection[str] = ()) -> list[Rule]:
+    """Give the rules of an edition that can find fault with a role.
+
+    parts names what of a specification is laid beside; without it some rules do not apply.
+    """
     wanted = editions()[edition_id].rules
-    return [rule for rule in rules().values() if rule.id in wanted and rule.can_judge(role)]
+    return [
+        rule
+        for rule in rules().values()
+        if rule.id in wanted and rule.can_judge(role) and rule.applies_beside(parts)
+    ]
 
 
 def judge(trace: Trace, subject: str | None) -> Judgement:
@@ -103,9 +110,13 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
+    parts = trace.specification.parts if trace.specification else ()
     roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:
+            continue
+        if not rule.applies_beside(parts):
+            verdicts[rule.id], exercised[rule.id] = "not_applicable", 0
             continue
         lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
         outcomes, broken = _examine(rule, trace)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gridwitness.acks import Ack
+    from gridwitness.specification import Specification
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -147,7 +148,8 @@ class Scene:
     """What a trace is the trace of: the scenario, the cast, the expected sequence.
 
     subject is the actor that is judged, None when all are. roles maps an actor's name
-    to its role, ids to its subscriber id, uris to its base address.
+    to its role, ids to its subscriber id, uris to its base address. specification tells
+    what was laid beside: its name and digest.
     """
 
     feature: str
@@ -163,14 +165,19 @@ class Scene:
     sequence: tuple[Step, ...] = ()
     price_tick: str = "0.0001"
     power_step: str = "0.001"
+    specification: str | None = None
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The ordered messages of one scenario."""
+    """The ordered messages of one scenario.
+
+    specification is what an operator laid beside; on disk only the scene tells of it.
+    """
 
     scene: Scene
     messages: tuple[Message, ...]
+    specification: Specification | None = None
 
     @cached_property
     def beckn(self) -> tuple[Message, ...]:

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from gridwitness.trace import Message, Trace
 
     Check = Callable[[Trace], Iterator["Outcome"]]
 
 Level = Literal["MUST", "SHOULD", "MAY"]
+Needs = Literal["", "api", "packs"]
+"""Nothing, or a part of a specification laid beside: API documents, attribute packs."""
+
 FAMILIES = (
     "envelope",
     "acknowledgement",
@@ -32,6 +35,7 @@ FAMILIES = (
     "market",
     "locking",
     "money",
+    "specification",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -64,6 +68,7 @@ class Rule:
     judges names the roles it can find fault with, none when it may be any; in another
     seat it does not apply.
     on_refusal: only a message that ought to be refused exercises it.
+    needs_specification: what has to be laid beside for it to apply, nothing when "".
     """
 
     id: str
@@ -73,6 +78,7 @@ class Rule:
     judges: tuple[str, ...]
     on_refusal: bool
     check: Check
+    needs_specification: Needs = ""
 
     @property
     def family(self) -> str:
@@ -81,6 +87,10 @@ class Rule:
     def can_judge(self, role: str | None) -> bool:
         """Tell whether it can find fault with a role."""
         return not self.judges or role in self.judges
+
+    def applies_beside(self, parts: Collection[str]) -> bool:
+        """Tell whether the parts of a specification that are laid beside suffice for it."""
+        return not self.needs_specification or self.needs_specification in parts
 
 
 _RULES: dict[str, Rule] = {}
@@ -93,6 +103,7 @@ def rule(
     source: str,
     judges: tuple[str, ...] = EVERYONE,
     on_refusal: bool = False,
+    needs_specification: Needs = "",
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; its docstring's first line is the sentence."""
 
@@ -100,7 +111,9 @@ def rule(
         if id_ in _RULES:
             raise ValueError(f"two rules are called {id_}")
         sentence = (inspect.getdoc(check) or "").partition("\n")[0]
-        _RULES[id_] = Rule(id_, level, source, sentence, judges, on_refusal, check)
+        _RULES[id_] = Rule(
+            id_, level, source, sentence, judges, on_refusal, check, needs_specification
+        )
         return check
 
     return register
