@@ -110,7 +110,7 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
-    parts = trace.specification.parts if trace.specification else ()
+    parts = trace.specification.parts(trace.scene.dialect) if trace.specification else ()
     roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:

@@ -96,7 +96,7 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 
 
-def rule(
+def rule(  # noqa: PLR0913 (what a requirement is)
     id_: str,
     level: Level,
     *,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwitness.rules import outcome, rule
-from gridwitness.specification import references, slots
+from gridwitness.specification import faults_of_the_value, references, slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,11 @@ def message_keeps_the_specification(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if beside is None or message.dialect is None:
             continue
-        errors = beside.message_errors(message.dialect, message.action, message.body)
+        errors = faults_of_the_value(
+            beside.message_errors(message.dialect, message.action, message.body)
+        )
+        if errors is None:
+            continue  # the report tells what of the specification is missing
         first = errors[0] if errors else None
         yield outcome(
             first is None,
@@ -50,9 +54,10 @@ def slots_keep_their_packs(trace: Trace) -> Iterator[Outcome]:
     beside = trace.specification
     for message in trace.beckn:
         for pointer, slot in slots(message.body) if beside is not None else ():
-            errors = beside.slot_errors(slot) if beside is not None else None
+            found = beside.slot_errors(slot) if beside is not None else None
+            errors = faults_of_the_value(found) if found is not None else None
             if errors is None:
-                continue  # SPC-003 tells that there is no pack
+                continue  # SPC-003 tells that there is no pack, the report what is wrong with it
             first = errors[0] if errors else None
             yield outcome(
                 first is None,

@@ -22,7 +22,15 @@ from gridwitness.specification.library import (
     Library,
     operations_by_action,
 )
-from gridwitness.specification.validation import SchemaError, Schemas, at, escape, plain
+from gridwitness.specification.validation import (
+    UNJUDGED,
+    UNRESOLVED,
+    SchemaError,
+    Schemas,
+    at,
+    escape,
+    plain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +38,15 @@ if TYPE_CHECKING:
 
     Part = Literal["api", "packs"]
 
-__all__ = ["Fault", "SchemaError", "Specification", "read_specification"]
+__all__ = [
+    "Fault",
+    "SchemaError",
+    "Specification",
+    "faults_of_the_value",
+    "read_specification",
+    "references",
+    "slots",
+]
 
 MOST_SLOTS = 1_000
 """A message holds a few slots; of one that holds more, so many are judged."""
@@ -56,14 +72,19 @@ class Specification:
         return self.library.digest
 
     @property
-    def parts(self) -> frozenset[Part]:
-        """What it holds: API documents, attribute packs."""
-        found: set[Part] = set()
-        if any(self.library.apis.values()):
-            found.add("api")
-        if self.library.contexts:
-            found.add("packs")
-        return frozenset(found)
+    def label(self) -> str:
+        """Name and digest, as a trace tells it."""
+        return f"{self.name} sha256:{self.digest}"
+
+    def parts(self, dialect: str) -> frozenset[Part]:
+        """What it holds for a dialect: API documents, attribute packs.
+
+        What has API documents of another dialect only says nothing of this one.
+        """
+        if any(self.library.apis.values()) and not self.library.apis.get(dialect):
+            return frozenset()
+        api: set[Part] = {"api"} if self.library.apis.get(dialect) else set()
+        return frozenset(api | {"packs"} if self.library.contexts else api)
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -85,7 +106,7 @@ class Specification:
         """Give what is wrong in a message by the request body of its action."""
         file, missing = self._api(dialect, body)
         if file is None:
-            return [SchemaError("", missing, "schema")]
+            return [SchemaError("", missing, UNJUDGED)]
         pointer = self._body(file, action)
         if pointer is None:
             what = f"is an action {action!r} that {file} does not have"
@@ -104,9 +125,9 @@ class Specification:
         found = self.library.api_for(dialect)
         if found.file is not None:
             return found.file, ""
-        if found.how == "several":
-            return None, f"cannot be judged: {self.library.why(found)}"
-        return None, f"cannot be judged: no API document of dialect {dialect} is laid beside"
+        reason = self.library.why(found)
+        self.library.unresolved[f"the API document of dialect {dialect}"] = reason
+        return None, f"cannot be judged: {reason}"
 
     def _body(self, file: str, action: str) -> str | None:
         key = (file, action)
@@ -136,7 +157,7 @@ class Specification:
         try:
             return self._schemas.errors(file, pointer, plain(value))
         except RecursionError:
-            return [SchemaError("", "is nested too deeply to be judged", "depth")]
+            return [SchemaError("", "is nested too deeply to be judged", UNJUDGED)]
 
     # -- slots
 
@@ -152,7 +173,8 @@ class Specification:
         name = _type_of(slot)
         place = self._component(pack, name)
         if isinstance(place, str):
-            return [SchemaError("/@type", place, "component")]
+            broken = pack in self.library.broken
+            return [SchemaError("/@type", place, UNJUDGED if broken else "component")]
         as_it_is = self._errors(*place, slot)
         if not as_it_is:
             return []
@@ -164,7 +186,11 @@ class Specification:
         """Find the schema document beside the first context that has one."""
         for url in context_urls(slot):
             context = self.library.resolve(url, missing=("context.jsonld",)).file
-            names = [f"{context.rpartition('/')[0]}/{n}".lstrip("/") for n in SCHEMA_FILES] if context else []
+            names = (
+                [f"{context.rpartition('/')[0]}/{n}".lstrip("/") for n in SCHEMA_FILES]
+                if context
+                else []
+            )
             beside = next((name for name in names if name in self.library.names), None)
             if beside is None and context is None:
                 beside = self._pack_without_context(url)
@@ -241,6 +267,17 @@ def read_specification(path: Path | str) -> Specification:
             mend="name an OpenAPI file, or a folder with OpenAPI files or attribute packs",
         )
     return Specification(library)
+
+
+def faults_of_the_value(errors: list[SchemaError]) -> list[SchemaError] | None:
+    """Give the errors that are the value's own, not the specification's.
+
+    None when nothing can be said at all. A reference that leads nowhere accepts anything
+    here: the specification's `unresolved` tells of it.
+    """
+    own = [error for error in errors if error.keyword not in (UNJUDGED, UNRESOLVED)]
+    unjudged = any(error.keyword == UNJUDGED for error in errors)
+    return None if unjudged and not own else own
 
 
 def slots(body: Any) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 (any JSON value)

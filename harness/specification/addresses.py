@@ -79,9 +79,7 @@ def _site(host: str, path: str, missing: tuple[str, ...]) -> Address:
     for site in _table()["site"]:
         if host in site["hosts"] and path.startswith(site["path"]):
             rests = tuple(
-                variant
-                for name in names
-                for variant in _versions(name.removeprefix(site["path"]))
+                variant for name in names for variant in _versions(name.removeprefix(site["path"]))
             )
             homes += [(folder, rests) for folder in site["folders"]]
     return Address(tuple(homes), tuple(v for name in names for v in _versions(name)))

@@ -105,16 +105,13 @@ def _expands(iri: str, terms: dict[str, Any]) -> bool:
     return prefix in terms and not iri.startswith(f"{prefix}://")
 
 
-def _of_term(
-    file: str, place: str, term: str, iri: str, terms: dict[str, Any]
-) -> Iterator[Fault]:
+def _of_term(file: str, place: str, term: str, iri: str, terms: dict[str, Any]) -> Iterator[Fault]:
     if iri.startswith(("./", "../", "#", "/")):
         yield Fault("SPF-08", file, place, f"{term} is mapped to the relative IRI {iri}")
     elif "|" in iri or " " in iri:
         yield Fault("SPF-14", file, place, f"{term} is mapped to {iri}, which is no IRI")
-    elif ":" in term[1:-1] or "/" in term:
-        if _expanded(term, terms) != _expanded(iri, terms):
-            yield Fault("SPF-14", file, place, f"{term} looks like an IRI and is mapped to {iri}")
+    elif (":" in term[1:-1] or "/" in term) and _expanded(term, terms) != _expanded(iri, terms):
+        yield Fault("SPF-14", file, place, f"{term} looks like an IRI and is mapped to {iri}")
 
 
 def _expanded(text: str, terms: dict[str, Any]) -> str:
@@ -183,7 +180,9 @@ def _beside_schema(library: Library, file: str, context: Any) -> Iterator[Fault]
         terms |= definitions
     enumerations, properties = _declared(library.document(schema_file))
     for term, meaning in terms.items():
-        kind: Any = cast("dict[str, Any]", meaning).get("@type") if isinstance(meaning, dict) else None
+        kind: Any = (
+            cast("dict[str, Any]", meaning).get("@type") if isinstance(meaning, dict) else None
+        )
         if kind == "@id" and term in enumerations:
             what = f"{term} takes enumerated texts and reads them as relative IRIs"
             yield Fault("SPF-13", file, f"/@context/{escape(term)}", what)

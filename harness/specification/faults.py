@@ -169,17 +169,26 @@ def _is_linked(schema: Any) -> bool:  # noqa: ANN401 (any JSON value)
 
 
 def _is_closed(schema: Any) -> bool:  # noqa: ANN401 (any JSON value)
-    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("additionalProperties") is False
+    return (
+        isinstance(schema, dict)
+        and cast("dict[str, Any]", schema).get("additionalProperties") is False
+    )
 
 
 def _properties(schema: Any) -> dict[str, Any]:  # noqa: ANN401 (any JSON value)
-    found: Any = cast("dict[str, Any]", schema).get("properties") if isinstance(schema, dict) else None
+    found: Any = (
+        cast("dict[str, Any]", schema).get("properties") if isinstance(schema, dict) else None
+    )
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _required(schema: dict[str, Any]) -> list[str]:
     found: Any = schema.get("required")
-    return [n for n in cast("list[Any]", found) if isinstance(n, str)] if isinstance(found, list) else []
+    return (
+        [n for n in cast("list[Any]", found) if isinstance(n, str)]
+        if isinstance(found, list)
+        else []
+    )
 
 
 def _cannot_mean(
@@ -194,14 +203,24 @@ def _cannot_mean(
     if isinstance(branches, list):
         yield from _closed_branches(library, schemas, file, schema)
     if schema.get("nullable") is True:
-        yield "SPF-07", "/nullable", "says nullable, which OpenAPI 3.1 does not know: null is refused"
+        yield (
+            "SPF-07",
+            "/nullable",
+            "says nullable, which OpenAPI 3.1 does not know: null is refused",
+        )
     for keyword in ("anyOf", "oneOf"):
         choices: Any = schema.get(keyword)
-        for index, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else []):
+        for index, choice in enumerate(
+            cast("list[Any]", choices) if isinstance(choices, list) else []
+        ):
             if choice in ({}, {"required": []}):
                 yield "SPF-17", f"/{keyword}/{index}", "is a branch that accepts anything"
     if isinstance(schema.get("$ref"), str) and _required(schema):
         yield from _beside_reference(library, schemas, file, schema)
+    yield from _pinned(schema)
+
+
+def _pinned(schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     pinned: Any = _properties(schema).get("@context")
     if isinstance(pinned, dict):
         wanted: Any = cast("dict[str, Any]", pinned)

@@ -206,6 +206,7 @@ class Library:
     @cached_property
     def apis(self) -> dict[str, tuple[str, ...]]:
         """The API documents by the dialect their messages are written in."""
+        read = set(self.read)
         found: dict[str, list[str]] = {"order": [], "contract": []}
         for file in self.schemas:
             if PurePosixPath(file).name not in SCHEMA_FILES and b"on_confirm" in _bytes(
@@ -214,6 +215,7 @@ class Library:
                 dialect = dialect_of_api(self.document(file))
                 if dialect is not None:
                     found[dialect].append(file)
+        self.read = read  # to look at a document is not to need it
         return {dialect: tuple(files) for dialect, files in found.items()}
 
     def api_for(self, dialect: str) -> Found:
@@ -257,7 +259,9 @@ def dialect_of_api(document: Any) -> str | None:  # noqa: ANN401 (any JSON value
 
 def operations_by_action(document: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401 (any JSON value)
     """Give path and method of each operation with a request body, by the action it serves."""
-    paths: object = cast("dict[str, Any]", document).get("paths") if isinstance(document, dict) else None
+    paths: object = (
+        cast("dict[str, Any]", document).get("paths") if isinstance(document, dict) else None
+    )
     found: dict[str, tuple[str, str]] = {}
     if not isinstance(paths, dict):
         return found

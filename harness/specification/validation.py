@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 ORIGIN = "http://specification.invalid/"
 """Where documents live for the validators; a name that nothing can ever answer to."""
 
-UNRESOLVED = "x-gridwitness-unresolved"
+MARK = "x-gridwitness-unresolved"
+"""What a reference that leads nowhere is replaced by carries this, and why."""
+
 NAMES = ("properties", "patternProperties", "$defs", "definitions", "schemas", "dependentSchemas")
 """Members whose own members are named by the document, and hold a schema each."""
 
 NOT_SCHEMAS = ("example", "examples", "enum", "const", "default")
 """Members of a schema that hold values, whatever these look like."""
+
+UNJUDGED, UNRESOLVED = "unjudged", "unresolved"
+"""Keywords of errors that tell of the specification: nothing, or not all, can be said by it."""
 
 MOST_ERRORS = 50
 LARGEST = 1.7976931348623157e308
@@ -94,7 +99,9 @@ class Schemas:
         url, fragment = urldefrag(text)
         first: Reference | None = None
         for name in SCHEMA_FILES:  # where the address names no file, one has what is meant
-            one = self._followed(pointer, text, self._library.resolve(url, file, (name,), note=False), fragment)
+            one = self._followed(
+                pointer, text, self._library.resolve(url, file, (name,), note=False), fragment
+            )
             if one.target is not None:
                 self._library.unresolved.pop(text, None)
                 return one
@@ -142,7 +149,7 @@ class Schemas:
             reference = self.reference(file, "", text)
             if reference.target is None:
                 del fresh["$ref"]
-                nothing = {"not": {}, UNRESOLVED: f"{text}: {reference.fault}"}
+                nothing = {"not": {}, MARK: f"{text}: {reference.fault}"}
                 all_of: Any = fresh.get("allOf", [])
                 fresh["allOf"] = [*(all_of if isinstance(all_of, list) else []), nothing]
             else:
@@ -174,10 +181,10 @@ class Schemas:
         try:
             found = list(islice(validator.iter_errors(value), MOST_ERRORS))
         except RecursionError:
-            return [SchemaError("", "is nested too deeply to be judged", "depth")]
+            return [SchemaError("", "is nested too deeply to be judged", UNJUDGED)]
         except Exception as error:  # noqa: BLE001 (a schema that is none fails in any way)
             what = f"{error.__class__.__name__}: {error}"[:MOST_SHOWN]
-            return [SchemaError("", f"cannot be judged, its schema is none ({what})", "schema")]
+            return [SchemaError("", f"cannot be judged, its schema is none ({what})", UNJUDGED)]
         return sorted((_telling(error) for error in found), key=_rank)
 
     def _validator(self, file: str, pointer: str) -> tuple[Any, Any]:
@@ -280,12 +287,14 @@ def plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return value
 
 
-_ORDER = ("schema", "not", "type", "additionalProperties", "required", "const", "enum")
+_ORDER = ("type", "additionalProperties", "required", "const", "enum")
 
 
 def _rank(error: SchemaError) -> tuple[int, int, str]:
     """Order errors: what kind of value it is, then what it has, then how a text is written."""
     place = _ORDER.index(error.keyword) if error.keyword in _ORDER else len(_ORDER)
+    if error.keyword in (UNJUDGED, UNRESOLVED):
+        place = len(_ORDER) + 1
     return place, error.pointer.count("/"), error.pointer
 
 
@@ -293,15 +302,22 @@ def _telling(error: Any) -> SchemaError:  # noqa: ANN401 (untyped library)
     """Tell an error in one sentence; of a choice, what is wrong in the nearest branch."""
     if error.context:
         error = best_match([error]) or error
-    pointer = "".join(f"/{escape(str(part))}" for part in error.absolute_path)
-    return SchemaError(pointer, _sentence(error), str(error.validator))
+    if not isinstance(error.schema, dict):  # the schema false
+        return SchemaError(_pointer(error), "is not allowed here", "false")
+    pointer = _pointer(error)
+    keyword = UNRESOLVED if MARK in error.schema else str(error.validator)
+    return SchemaError(pointer, _sentence(error), keyword)
 
 
-def _sentence(error: Any) -> str:  # noqa: ANN401 (untyped library)
+def _pointer(error: Any) -> str:  # noqa: ANN401 (untyped library)
+    return "".join(f"/{escape(str(part))}" for part in error.absolute_path)
+
+
+def _sentence(error: Any) -> str:  # noqa: ANN401, PLR0911 (untyped; one sentence a keyword)
     instance: Any = error.instance
     keyword, wanted = str(error.validator), error.validator_value
-    if keyword == "not" and UNRESOLVED in error.schema:
-        return f"cannot be judged: {error.schema[UNRESOLVED]}"
+    if MARK in error.schema:
+        return f"cannot be judged: {error.schema[MARK]}"
     if keyword == "required":
         missing = [name for name in wanted if name not in instance]
         return f"lacks {', '.join(missing)}"
@@ -314,7 +330,7 @@ def _sentence(error: Any) -> str:  # noqa: ANN401 (untyped library)
         return f"is {_shown(instance)}, not {_shown(wanted)}"
     if keyword == "format":
         return f"is {_shown(instance)}, which is no {wanted}"
-    return f"{str(error.message)[:2 * MOST_SHOWN]} ({keyword})"
+    return f"{str(error.message)[: 2 * MOST_SHOWN]} ({keyword})"
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 (any JSON value)
