@@ -83,8 +83,12 @@ class Specification:
         """
         if any(self.library.apis.values()) and not self.library.apis.get(dialect):
             return frozenset()
-        api: set[Part] = {"api"} if self.library.apis.get(dialect) else set()
-        return frozenset(api | {"packs"} if self.library.contexts else api)
+        found: set[Part] = set()
+        if self.library.apis.get(dialect):
+            found.add("api")
+        if self.library.contexts:
+            found.add("packs")
+        return frozenset(found)
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -180,7 +184,7 @@ class Specification:
             return []
         bare = {key: value for key, value in slot.items() if key not in ("@context", "@type")}
         without = self._errors(*place, bare)
-        return without and min(as_it_is, without, key=len)
+        return without and min(without, as_it_is, key=len)
 
     def _pack(self, slot: dict[str, Any]) -> str | None:
         """Find the schema document beside the first context that has one."""
@@ -348,8 +352,9 @@ def _core_contexts(body: Any) -> Iterator[str]:  # noqa: ANN401 (any JSON value)
 
 def _type_of(slot: dict[str, Any]) -> str:
     kind: Any = slot["@type"]
-    first: Any = cast("list[Any]", kind)[0] if isinstance(kind, list) and kind else kind
-    return first if isinstance(first, str) else repr(first)
+    kinds: list[Any] = cast("list[Any]", kind) if isinstance(kind, list) else [kind]
+    first: Any = kinds[0] if kinds else None
+    return first if isinstance(first, str) else f"{first!r:.80}"
 
 
 def _components(document: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 (any JSON value)

@@ -40,7 +40,7 @@ KEYWORDS = frozenset(
 )  # fmt: skip
 """The keywords by which a schema can refuse anything."""
 
-PROBES = (
+PROBES: tuple[dict[str, Any], ...] = (
     {"context": {}, "message": "gridwitness"},
     {"context": {}, "message": {"gridwitness": True}},
 )
@@ -224,8 +224,9 @@ def _pinned(schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     pinned: Any = _properties(schema).get("@context")
     if isinstance(pinned, dict):
         wanted: Any = cast("dict[str, Any]", pinned)
-        values = [wanted.get("const"), *(wanted.get("enum") or [])]
-        if any("/refs/heads/" in str(value) for value in values):
+        listed: Any = wanted.get("enum")
+        values: list[Any] = cast("list[Any]", listed) if isinstance(listed, list) else []
+        if any("/refs/heads/" in str(value) for value in [wanted.get("const"), *values]):
             yield "SPF-20", "/properties/@context", "allows the URL of one moving branch only"
 
 

@@ -101,8 +101,8 @@ class Library:
 
     def document(self, file: str) -> Any:  # noqa: ANN401 (any JSON value)
         """Read a document; None when it does not parse, which `broken` then tells."""
+        self.read.add(file)
         if file not in self._documents:
-            self.read.add(file)
             try:
                 self._documents[file] = read_document(self.root / file)
             except Unreadable as error:

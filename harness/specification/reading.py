@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_BYTES = 20_000_000
@@ -25,19 +26,13 @@ class Unreadable(ValueError):
     """A document that does not parse, or is beyond all measure; says where."""
 
 
-class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML whose plain scalars are those of JSON, whatever YAML 1.1 makes of them."""
+_Loader = yaml.CLoader if yaml.__with_libyaml__ else yaml.Loader
+"""Only its events are used: nothing is composed (in C, and deeply) or constructed."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
-    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?$", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 
 
 def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
@@ -53,7 +48,7 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
         raise Unreadable(f"is not UTF-8: {error}") from error
     try:
         if path.suffix in (".yaml", ".yml"):
-            return _plain(yaml.compose(text, Loader=_Loader))
+            return _Builder().read(yaml.parse(text, Loader=_Loader))
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON: {error.msg} at line {error.lineno}") from error
@@ -73,46 +68,93 @@ def _refuse(token: str) -> Any:  # noqa: ANN401 (never returns)
     raise Unreadable(f"{token} is not a JSON number")
 
 
-def _plain(root: yaml.Node | None) -> Any:  # noqa: ANN401 (any JSON value)
-    """Turn a node graph into plain data; an alias counts as often as it is used."""
-    seen = 0
+class _Builder:
+    """Builds plain data from the events of a YAML document, without recursion.
 
-    def value(node: yaml.Node | None, depth: int) -> Any:  # noqa: ANN401 (any JSON value)
-        nonlocal seen
-        seen += 1
-        if seen > MAX_NODES:
+    An alias counts as often as it is used; one to what it stands in is refused.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[tuple[Any, str | None, int]] = []
+        self._keys: list[str | None] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._count = 0
+        self._root: Any = None
+
+    def read(self, events: Iterator[Any]) -> Any:  # noqa: ANN401 (any JSON value)
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise Unreadable("holds more than one document")
+            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+                self._start(event)
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                value, anchor, before = self._open.pop()
+                self._keys.pop()
+                self._place(event, value, anchor, self._count - before)
+            elif isinstance(event, yaml.ScalarEvent):
+                self._grow(1)
+                at_key = bool(self._open) and isinstance(self._open[-1][0], dict)
+                is_key = at_key and self._keys[-1] is None
+                text = cast("str", event.value)
+                value = text if is_key else _scalar(event, text)
+                self._place(event, value, event.anchor, 1)
+            elif isinstance(event, yaml.AliasEvent):
+                if event.anchor not in self._anchors:
+                    raise Unreadable(f"has an alias to nothing, or to itself{_line(event)}")
+                value, size = self._anchors[event.anchor]
+                self._grow(size)
+                self._place(event, value, None, size)
+        return self._root
+
+    def _start(self, event: Any) -> None:  # noqa: ANN401 (untyped library)
+        if len(self._open) >= MAX_DEPTH:
+            raise Unreadable("is nested too deeply")
+        if self._open and isinstance(self._open[-1][0], dict) and self._keys[-1] is None:
+            raise Unreadable(f"has a key that is no text{_line(event)}")
+        fresh: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._open.append((fresh, cast("str | None", event.anchor), self._count))
+        self._keys.append(None)
+        self._grow(1)
+
+    def _grow(self, number: int) -> None:
+        self._count += number
+        if self._count > MAX_NODES:
             raise Unreadable("holds too much: aliases of aliases?")
-        if depth > MAX_DEPTH:
-            raise Unreadable("is nested too deeply, or within itself")
-        if isinstance(node, yaml.MappingNode):
-            pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
-            return {_key(key): value(item, depth + 1) for key, item in pairs}
-        if isinstance(node, yaml.SequenceNode):
-            return [value(item, depth + 1) for item in cast("list[yaml.Node]", node.value)]
-        return _scalar(node)
 
-    return value(root, 0)
+    def _place(self, event: Any, value: Any, anchor: str | None, size: int) -> None:  # noqa: ANN401
+        """Put a finished value where it belongs: the root, an item, a key or its value."""
+        if anchor is not None:
+            self._anchors[anchor] = value, size
+        if not self._open:
+            self._root = value
+            return
+        within = self._open[-1][0]
+        if isinstance(within, list):
+            cast("list[Any]", within).append(value)
+        elif self._keys[-1] is None:
+            if not isinstance(value, str):
+                raise Unreadable(f"has a key that is no text{_line(event)}")
+            self._keys[-1] = value
+        else:
+            cast("dict[str, Any]", within)[self._keys[-1]] = value
+            self._keys[-1] = None
 
 
-def _key(node: yaml.Node) -> str:
-    """Give a key as JSON has it: a text, as it is written."""
-    if not isinstance(node, yaml.ScalarNode):
-        mark = cast("yaml.Mark", node.start_mark)
-        raise Unreadable(f"has a key that is no text at line {mark.line + 1}")
-    return cast("str", node.value)
+def _line(event: Any) -> str:  # noqa: ANN401 (untyped library)
+    return f" at line {event.start_mark.line + 1}"
 
 
-def _scalar(node: yaml.Node | None) -> Any:  # noqa: ANN401 (any JSON value)
-    if node is None:
+def _scalar(event: Any, text: str) -> Any:  # noqa: ANN401 (untyped library; any JSON value)
+    """Give a scalar as JSON has it; only what is written plainly is not a text."""
+    if not event.implicit[0]:
+        return text
+    if text in _NULL:
         return None
-    text = cast("str", node.value)
-    kind = cast("str", node.tag).rpartition(":")[2]
-    if kind == "null":
-        return None
-    if kind == "bool":
-        return text.lower() == "true"
-    if kind == "int":
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
         return int(text)
-    if kind == "float":
-        return float(text)
-    return text
+    return float(text) if _FLOAT.fullmatch(text) else text

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote, urldefrag
 
 import jsonschema
+import jsonschema.exceptions
 import jsonschema_rs
-from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -149,7 +149,7 @@ class Schemas:
             reference = self.reference(file, "", text)
             if reference.target is None:
                 del fresh["$ref"]
-                nothing = {"not": {}, MARK: f"{text}: {reference.fault}"}
+                nothing: dict[str, Any] = {"not": {}, MARK: f"{text}: {reference.fault}"}
                 all_of: Any = fresh.get("allOf", [])
                 fresh["allOf"] = [*(all_of if isinstance(all_of, list) else []), nothing]
             else:
@@ -179,7 +179,7 @@ class Schemas:
         except (ValueError, TypeError):  # beyond what it can hold; the other one decides
             pass
         try:
-            found = list(islice(validator.iter_errors(value), MOST_ERRORS))
+            found: list[Any] = list(islice(validator.iter_errors(value), MOST_ERRORS))
         except RecursionError:
             return [SchemaError("", "is nested too deeply to be judged", UNJUDGED)]
         except Exception as error:  # noqa: BLE001 (a schema that is none fails in any way)
@@ -301,7 +301,8 @@ def _rank(error: SchemaError) -> tuple[int, int, str]:
 def _telling(error: Any) -> SchemaError:  # noqa: ANN401 (untyped library)
     """Tell an error in one sentence; of a choice, what is wrong in the nearest branch."""
     if error.context:
-        error = best_match([error]) or error
+        nearest: Any = cast("Any", jsonschema.exceptions).best_match([error])
+        error = nearest or error
     if not isinstance(error.schema, dict):  # the schema false
         return SchemaError(_pointer(error), "is not allowed here", "false")
     pointer = _pointer(error)
