@@ -230,13 +230,27 @@ def _pinned(schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "SPF-20", "/properties/@context", "allows the URL of one moving branch only"
 
 
+def _spoken_of(schema: dict[str, Any]) -> set[str]:
+    """Give the properties of a schema and of the choices it leaves."""
+    found = set(_properties(schema))
+    for keyword in ("anyOf", "oneOf"):
+        choices: Any = schema.get(keyword)
+        for choice in cast("list[Any]", choices) if isinstance(choices, list) else []:
+            found |= _properties(choice).keys()
+    return found
+
+
 def _closed_branches(
     library: Library, schemas: Schemas, file: str, schema: dict[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
     branches = [
         _followed(library, schemas, file, branch) for branch in cast("list[Any]", schema["allOf"])
     ]
-    everywhere = set(_properties(schema)).union(*(_properties(branch) for branch in branches))
+    everywhere = set(_properties(schema)).union(*map(_spoken_of, branches))
+    own = _properties(schema).keys()
+    if _is_closed(schema) and everywhere - own:
+        refused = ", ".join(sorted(everywhere - own)[:4])
+        yield "SPF-05", "/additionalProperties", f"is closed: {refused} of its branches is refused"
     for index, branch in enumerate(branches):
         foreign = sorted(everywhere - _properties(branch).keys())
         unknown = any(not other for other in branches)  # a branch that nobody can read
@@ -275,7 +289,7 @@ def _beside_reference(
 
 
 def _operations(schemas: Schemas, document: Any, file: str) -> Iterator[Fault]:  # noqa: ANN401
-    for path, method in operations_by_action(document).values():
+    for path, method in dict.fromkeys(operations_by_action(document).values()):
         pointer = f"/paths/{escape(path)}/{method}/requestBody"
         if method in ("get", "head"):
             yield Fault("SPF-15", file, pointer, f"is the body of a {method.upper()} request")

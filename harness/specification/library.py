@@ -258,7 +258,10 @@ def dialect_of_api(document: Any) -> str | None:  # noqa: ANN401 (any JSON value
 
 
 def operations_by_action(document: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401 (any JSON value)
-    """Give path and method of each operation with a request body, by the action it serves."""
+    """Give path and method of each operation with a request body, by the action it serves.
+
+    catalog/publish also serves the action catalog_publish: contexts write it so.
+    """
     paths: object = (
         cast("dict[str, Any]", document).get("paths") if isinstance(document, dict) else None
     )
@@ -271,6 +274,7 @@ def operations_by_action(document: Any) -> dict[str, tuple[str, str]]:  # noqa: 
                 if isinstance(operation, dict) and "requestBody" in operation:
                     action = path.strip("/").removeprefix("beckn/")
                     found.setdefault(action, (path, method))
+                    found.setdefault(action.replace("/", "_"), (path, method))
     return found
 
 
