@@ -263,6 +263,17 @@ def test_a_body_nested_without_end_is_not_judged():
     assert faults_of_the_value(errors) is None
 
 
+def test_a_message_with_endless_references_is_judged_in_bounded_time():
+    url = "https://x.example/" + "a/" * 200_000
+    many = [f"https://x.example/{number}/b/c.jsonld" for number in range(50_000)]
+    body = {"context": {"schemaContext": many}, "message": {"@context": [url, *many], "@type": "X"}}
+    beside = read_specification(EXAMPLE)
+    ((_, one),) = slots(body)
+    assert beside.slot_errors(one) is None
+    assert len(list(references(body))) == 1_000
+    assert beside.reference_fault(url) is not None
+
+
 def slot(**members: object) -> dict[str, object]:
     url = "https://schema.nfh.global/Meter/v1.0/context.jsonld"
     return {"@context": url, "@type": "Meter"} | members

@@ -208,7 +208,7 @@ CORE_CLASSES: dict[str, tuple[int, Callable[[SchemaError], bool]]] = {
     ),
     "@context is pinned to one branch": (17, lambda e: e.pointer.endswith("/@context")),
     "value outside an enumeration": (
-        29,
+        26,  # 29; with those that stand in slots, ours are 27
         lambda e: (
             e.keyword in ("enum", "const")
             and e.pointer.startswith("/message")

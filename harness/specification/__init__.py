@@ -48,6 +48,9 @@ __all__ = [
     "slots",
 ]
 
+MOST_CONTEXTS = 20
+"""An object has one context, or a few."""
+
 MOST_SLOTS = 1_000
 """A message holds a few slots; of one that holds more, so many are judged."""
 
@@ -236,7 +239,7 @@ class Specification:
                 return file, ""
             components = {itself: whole}
         known = ", ".join(components) or "none"
-        return f"is {name!r}, which is not among the components of {file}: {known}"
+        return f"is {name!r:.80}, which is not among the components of {file}: {known}"
 
     # -- contexts
 
@@ -325,12 +328,12 @@ def references(body: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 (any JSO
     key = "schema_context" if "schema_context" in members else "schemaContext"
     named: Any = members.get(key)
     several: list[Any] = cast("list[Any]", named) if isinstance(named, list) else [named]
-    found = [(f"/context/{key}", url) for url in several if isinstance(url, str)]
+    found = [(f"/context/{key}", url) for url in several[:MOST_SLOTS] if isinstance(url, str)]
     seen: set[str] = set()
     for pointer, linked in _linked(body):
         found += [(f"{pointer}/@context", url) for url in context_urls(linked)]
     for pointer, url in found:
-        if url not in seen:
+        if url not in seen and len(seen) < MOST_SLOTS:
             seen.add(url)
             yield pointer, url
 
@@ -339,7 +342,7 @@ def context_urls(slot: dict[str, Any]) -> list[str]:
     """Give the URLs among an object's contexts."""
     context: Any = slot.get("@context")
     several: list[Any] = cast("list[Any]", context) if isinstance(context, list) else [context]
-    return [url for url in several if isinstance(url, str)]
+    return [url for url in several[:MOST_CONTEXTS] if isinstance(url, str)]
 
 
 def _core_contexts(body: Any) -> Iterator[str]:  # noqa: ANN401 (any JSON value)

@@ -20,6 +20,9 @@ _RAW = re.compile(
 )
 _WEB = re.compile(r"https?://(?P<host>[^/?#]+)/(?P<path>[^?#]*)", re.ASCII)
 _VERSION = re.compile(r"(?<=/)v?(\d+(?:\.\d+)*)(?=/|$)", re.ASCII)
+MOST_CHARACTERS = 2_000
+"""No published address is longer; of a longer one no part is looked at."""
+
 MIN_PARTS = 3
 """A plain checkout is recognised by at least so many parts: Name, version, file."""
 
@@ -52,6 +55,8 @@ def read_address(url: str, missing: tuple[str, ...] = ()) -> Address | None:
 
     missing names the files to try where the URL names none.
     """
+    if len(url) > MOST_CHARACTERS:
+        return None
     raw = _RAW.fullmatch(url)
     if raw:
         return _repository(raw["repository"], raw["ref"], raw["path"])

@@ -48,7 +48,8 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
         raise Unreadable(f"is not UTF-8: {error}") from error
     try:
         if path.suffix in (".yaml", ".yml"):
-            return _Builder().read(yaml.parse(text, Loader=_Loader))
+            events: Any = yaml.parse(text, Loader=_Loader)
+            return _Builder().read(events)
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON: {error.msg} at line {error.lineno}") from error
