@@ -48,7 +48,7 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
         raise Unreadable(f"is not UTF-8: {error}") from error
     try:
         if path.suffix in (".yaml", ".yml"):
-            events: Any = yaml.parse(text, Loader=_Loader)
+            events = cast("Iterator[Any]", cast("Any", yaml).parse(text, Loader=_Loader))
             return _Builder().read(events)
         return json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
