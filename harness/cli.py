@@ -52,6 +52,7 @@ from gridwitness.profile import (
 )
 from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
+from gridwitness.specification import read_specification
 from gridwitness.steps import MODULES
 from gridwitness.terminal import print_report
 from gridwitness.wire import bind
@@ -81,11 +82,20 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", help="Where the outputs are written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print report.json instead of text.")]
+Spec = Annotated[
+    Path | None,
+    typer.Option(help="An OpenAPI file, or a folder with the official ones, to judge by as well."),
+]
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - for the input.")]
 
 
 @app.command(context_settings=PASS_THROUGH)
-def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False) -> None:  # noqa: FBT002
+def demo(
+    context: typer.Context,
+    out: Out = Path("out"),
+    as_json: AsJson = False,  # noqa: FBT002
+    spec: Spec = None,
+) -> None:
     """Certify the reference participants in every seat and both dialects, over real HTTP.
 
     Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
@@ -97,15 +107,16 @@ def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False
             for seat in SEATS.values()
             for casting in castings(seat, DEFAULT_EDITIONS, "strict")
         ),
-        command="gridwitness demo",
+        command=shlex.join(["gridwitness", "demo", *_spec_option(spec)]),
         name="the reference participants",
         seed=_new_seed(),
+        specification=_laid_beside(spec),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
 
 
 @app.command(context_settings=PASS_THROUGH)
-def certify(
+def certify(  # noqa: PLR0913 (each is an option)
     context: typer.Context,
     profile: Annotated[Path, typer.Argument(help="The participant's profile (TOML).")],
     out: Out = Path("out"),
@@ -113,6 +124,7 @@ def certify(
     callback_host: Annotated[
         str | None, typer.Option(help="The host under which the participant reaches us.")
     ] = None,
+    spec: Spec = None,
 ) -> None:
     """Certify a participant at its own endpoint, as its profile says.
 
@@ -134,6 +146,7 @@ def certify(
         command=shlex.join(
             ["gridwitness", "certify", str(profile)]
             + (["--callback-host", callback_host] if callback_host else [])
+            + _spec_option(spec)
         ),
         name=who.name,
         participant=who.participant,
@@ -144,6 +157,7 @@ def certify(
         absent=dict(who.absent),
         price_tick=who.price_tick,
         power_step=who.power_step,
+        specification=_laid_beside(spec),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
 
@@ -430,6 +444,18 @@ def _answer(found: dict[str, Any]) -> None:
 def version() -> None:
     """Tell the version."""
     typer.echo(f"gridwitness {__version__}")
+
+
+def _laid_beside(spec: Path | None) -> str | None:
+    """Make sure that a specification can be read before anything is played; gives its path."""
+    if spec is None:
+        return None
+    read_specification(spec)
+    return str(spec.resolve())
+
+
+def _spec_option(spec: Path | None) -> list[str]:
+    return ["--spec", str(spec)] if spec else []
 
 
 def _new_seed() -> str:

@@ -14,7 +14,7 @@ from gridwitness.editions import editions
 from gridwitness.rules import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from gridwitness.rules import Outcome, Rule
     from gridwitness.trace import Trace
@@ -89,16 +89,21 @@ def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=SEVERITY.index)
 
 
-def required(edition_id: str, role: str) -> list[Rule]:
+def required(edition_id: str, role: str, parts: Collection[str] = ()) -> list[Rule]:
     """Give the rules of an edition that a role must exercise.
 
-    They are those that can find fault with it, apart from those about what it need not state.
+    They are those that can find fault with it, apart from those about what it need not
+    state. parts names what of a specification is laid beside; without it some rules do
+    not apply.
     """
     wanted = editions()[edition_id].rules
     return [
         rule
         for rule in rules().values()
-        if rule.id in wanted and rule.can_judge(role) and not rule.when_stated
+        if rule.id in wanted
+        and rule.can_judge(role)
+        and not rule.when_stated
+        and rule.applies_beside(parts)
     ]
 
 
@@ -113,9 +118,13 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
+    parts = trace.specification.parts(trace.scene.dialect) if trace.specification else ()
     roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:
+            continue
+        if not rule.applies_beside(parts):
+            verdicts[rule.id], exercised[rule.id] = "not_applicable", 0
             continue
         lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
         outcomes, broken = _examine(rule, trace)

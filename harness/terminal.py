@@ -133,10 +133,23 @@ def _summary(report: dict[str, Any], out: str) -> Group:
         f"{summary['messages']} messages"
     )
     lines = [Text(counts)]
+    if report["specification"]:
+        lines.append(Text(safe(specification_line(report["specification"]))))
     if report["left_out"]:
         number = len(report["left_out"])
         lines.append(Text(f"{number} scenarios were left out: such a run is never conformant"))
     return Group(scenarios, Text(), line, *lines, Text(f"report: {out}/report.json"))
+
+
+def specification_line(beside: dict[str, Any]) -> str:
+    """Tell in one line what was laid beside and what is wrong with it itself."""
+    codes = ", ".join(f"{code} {number}" for code, number in beside["summary"].items())
+    faults = f"{len(beside['faults'])} faults of its own" + (f" ({codes})" if codes else "")
+    unresolved = len(beside["unresolved"])
+    return (
+        f"specification {beside['name']}: {len(beside['read'])} of {beside['documents']} documents"
+        f" read, {faults}, {unresolved} references unresolved"
+    )
 
 
 def _words(counts: dict[str, int]) -> str:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gridwitness.acks import Ack
-    from gridwitness.meaning import ContextBook, Meaning
+    from gridwitness.meaning import Meaning
+    from gridwitness.specification import Specification
     from gridwitness.views import Amounts
 
 T = TypeVar("T")
@@ -194,6 +195,7 @@ class Scene:
     seat is the seat that is taken. subject names the actor that is judged, None when all
     are; before a scenario is played it names the role, of which one actor is. roles maps
     an actor's name to its role, ids to its subscriber id, uris to its base address.
+    specification tells what was laid beside: its name and digest.
     """
 
     feature: str
@@ -209,18 +211,19 @@ class Scene:
     sequence: tuple[Step, ...] = ()
     price_tick: str = "0.0001"
     power_step: str = "0.001"
+    specification: str | None = None
 
 
 @dataclass(frozen=True)
 class Trace:
     """The ordered messages of one scenario.
 
-    specification is the official one that is laid beside, if any; it is no part of the record.
+    specification is what an operator laid beside; on disk only the scene tells of it.
     """
 
     scene: Scene
     messages: tuple[Message, ...]
-    specification: ContextBook | None = field(default=None, compare=False, repr=False)
+    specification: Specification | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def beckn(self) -> tuple[Message, ...]:

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from gridwitness.trace import Message, Trace
 
     Check = Callable[[Trace], Iterator["Outcome"]]
 
 Level = Literal["MUST", "SHOULD", "MAY"]
+Needs = Literal["", "api", "packs"]
+"""Nothing, or a part of a specification laid beside: API documents, attribute packs."""
+
 FAMILIES = (
     "envelope",
     "shape",
@@ -36,6 +39,7 @@ FAMILIES = (
     "linked_data",
     "amounts",
     "interval_tables",
+    "specification",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -72,6 +76,7 @@ class Rule:
     on_refusal: only a message that ought to be refused exercises it.
     when_stated: it judges what a message need not state at all; unexercised it does not
     apply, rather than being untestable.
+    needs_specification: what has to be laid beside for it to apply, nothing when "".
     """
 
     id: str
@@ -82,6 +87,7 @@ class Rule:
     on_refusal: bool
     check: Check
     when_stated: bool = False
+    needs_specification: Needs = ""
 
     @property
     def family(self) -> str:
@@ -90,6 +96,10 @@ class Rule:
     def can_judge(self, role: str | None) -> bool:
         """Tell whether it can find fault with a role."""
         return not self.judges or role in self.judges
+
+    def applies_beside(self, parts: Collection[str]) -> bool:
+        """Tell whether the parts of a specification that are laid beside suffice for it."""
+        return not self.needs_specification or self.needs_specification in parts
 
 
 _RULES: dict[str, Rule] = {}
@@ -103,6 +113,7 @@ def rule(  # noqa: PLR0913 (what a rule says of itself)
     judges: tuple[str, ...] = EVERYONE,
     on_refusal: bool = False,
     when_stated: bool = False,
+    needs_specification: Needs = "",
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; its docstring's first line is the sentence."""
 
@@ -111,7 +122,15 @@ def rule(  # noqa: PLR0913 (what a rule says of itself)
             raise ValueError(f"two rules are called {id_}")
         sentence = (inspect.getdoc(check) or "").partition("\n")[0]
         _RULES[id_] = Rule(
-            id_, level, source, sentence, judges, on_refusal, check, when_stated=when_stated
+            id_,
+            level,
+            source,
+            sentence,
+            judges,
+            on_refusal,
+            check,
+            when_stated,
+            needs_specification,
         )
         return check
 

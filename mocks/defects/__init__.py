@@ -15,6 +15,7 @@ from gridwitness.mocks.defects import (
     market,
     participant,
     shape,
+    specification,
     wire,
 )
 from gridwitness.mocks.defects.base import Defect
@@ -27,6 +28,7 @@ _MODULES = (
     market,
     participant,
     shape,
+    specification,
     wire,
 )
 
