@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, parse_json
+from gridwitness.dialects.lines import read_stated
 from gridwitness.errors import UserError
 from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gridwitness.acks import Ack
+    from gridwitness.views import Stated
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -110,6 +112,11 @@ class Message:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
         return dialect.read(self.body)
+
+    @cached_property
+    def stated(self) -> tuple[Stated, ...]:
+        """What it states about a deal, to be compared along the flow."""
+        return read_stated(self.dialect, self.body)
 
     @cached_property
     def ack(self) -> Ack | None:

@@ -32,6 +32,8 @@ FAMILIES = (
     "market",
     "locking",
     "money",
+    "lifecycle",
+    "lineage",
 )
 """The modules that define rules; a test holds the list complete."""
 

@@ -1,0 +1,380 @@
+"""LIN: what was offered and agreed is carried from the catalogue to the settlement.
+
+Belongs here: comparing what messages of one transaction state of a deal, in both dialects,
+by the table of lifecycle.toml that says who may change what. Does not belong here: what a
+pay-as-clear market compares as a market: approval and charges (MKT-003, SET-006), result
+(MKT-010), interval (MKT-011), currency of the settlement (SET-008), readings (SET-005,
+SET-007); ids of a callback against its own request (COR-001, COR-006).
+
+A value that breaks a rule is told once, at whoever brought it in: who repeats it is no liar.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+from gridwitness.acks import ACK
+from gridwitness.dialects.blocks import duration_s
+from gridwitness.lifecycle import tables
+from gridwitness.rules import outcome, rule
+from gridwitness.story import story
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from gridwitness.rules import Outcome
+    from gridwitness.trace import Message, Trace
+    from gridwitness.views import Stated
+
+TABLE = "docs/lifecycle.md, what is carried"
+CORE = "Beckn v2.0.0, api and schema/core"
+SKEW = timedelta(seconds=5)
+"""How far two clocks may differ (NFH-007, CON-004-13)."""
+
+MOST_NAMED = 3
+CHOSEN = frozenset({"select", "init", "confirm"})
+
+
+def _transaction(message: Message) -> str | None:
+    return message.reading.envelope.transaction_id
+
+
+def _counts(message: Message) -> bool:
+    """Tell whether a message takes part in the flow: it is honest, and was not refused."""
+    refused = message.ack is not None and message.ack.status != ACK
+    return message.deliberate is None and (message.is_callback or not refused)
+
+
+def _carried(
+    trace: Trace, *kinds: str, elsewhere: frozenset[int] = frozenset()
+) -> Iterator[Outcome]:
+    """Compare what is stated of some kinds with what was stated before.
+
+    elsewhere numbers the messages that another rule judges for it.
+    """
+    rows = tables().carried
+    offered: dict[tuple[str, str], set[Hashable]] = {}
+    agreed: dict[tuple[str, str, str], set[Hashable]] = {}
+    for message in trace.beckn:
+        transaction = _transaction(message)
+        if transaction is None or not _counts(message):
+            continue
+        is_catalogue = message.reading.contract is None
+        for said in message.stated:
+            if said.kind not in kinds:
+                continue
+            value = _comparable(said)
+            if is_catalogue:
+                offered.setdefault((said.kind, said.of), set()).add(value)
+                continue
+            key = (transaction, said.kind, said.of)
+            known = agreed.get(key) or offered.get((said.kind, said.of))
+            may_change = message.action in rows[said.kind].by
+            if known is not None and message.number not in elsewhere:
+                yield _kept(message, said, known, kept=may_change or value in known)
+            if known is None or (may_change and value not in known):
+                agreed[key] = {value}
+            else:
+                agreed[key] = known | {value}
+
+
+def _kept(message: Message, said: Stated, known: set[Hashable], *, kept: bool) -> Outcome:
+    if kept:
+        return outcome(kept, by=message.sender, message=message)
+    of = f" of {said.of}" if said.of else ""
+    before = " or ".join(_words(value) for value in list(known)[:MOST_NAMED])
+    return outcome(
+        kept,
+        by=message.sender,
+        message=message,
+        observed=f"{message.action} states the {said.kind}{of} as {_words(said.value)}",
+        expected=f"{before}, as stated before",
+        pointer=said.pointer,
+    )
+
+
+def _words(value: Hashable) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(_words(item) for item in cast('tuple[Hashable, ...]', value))})"
+    return str(value)
+
+
+def _comparable(said: Stated) -> Hashable:
+    """Give a value such that equal ones are equal however they were written."""
+    value = said.value
+    if said.kind == "validity" and isinstance(value, tuple):
+        return tuple(map(_instant_or_text, cast("tuple[str, ...]", value)))
+    if said.kind == "delivery" and isinstance(value, tuple):
+        start, end = cast("tuple[str, str]", value)
+        length = duration_s(end)
+        return (_instant_or_text(start), _instant_or_text(end) if length is None else length)
+    if said.kind in ("unit", "currency") and isinstance(value, str):
+        return value.upper().removesuffix("_PER_KWH")
+    return value
+
+
+def _instant(text: str | None) -> datetime | None:
+    """Read an instant with a zone; None when it is none (ENV-005 tells)."""
+    try:
+        instant = datetime.fromisoformat(text or "")
+        return instant.astimezone(UTC) if instant.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _instant_or_text(text: str) -> datetime | str:
+    return _instant(text) or text
+
+
+@rule("LIN-001", "MUST", source=f"{CORE}, Context; NFH-013, section 6")
+def parties_to_a_transaction_stay(trace: Trace) -> Iterator[Outcome]:
+    """A transaction stays between the two that began it, each under one address.
+
+    Where the scenario knows whose id and address these are, ENV-009 judges them as well;
+    what it finds at fault is not told twice.
+    """
+    address: dict[tuple[str, str], set[str]] = {}
+    partner: dict[tuple[str, str, str], set[str]] = {}
+    for message in trace.beckn:
+        envelope, transaction = message.reading.envelope, _transaction(message)
+        if transaction is None or not _counts(message):
+            continue
+        changed: list[tuple[str, str, str]] = []
+        for side, name, uri in (
+            ("bap", envelope.bap_id, envelope.bap_uri),
+            ("bpp", envelope.bpp_id, envelope.bpp_uri),
+        ):
+            if name is None or uri is None:
+                continue
+            places = address.setdefault((transaction, f"{side} {name}"), set())
+            if places and uri.rstrip("/") not in places:
+                changed.append((f"{side}_uri", uri, " or ".join(sorted(places))))
+            places.add(uri.rstrip("/"))
+        if message.action not in ("discover", "on_discover"):
+            pairs = (
+                ("bpp_id", envelope.bap_id, envelope.bpp_id),
+                ("bap_id", envelope.bpp_id, envelope.bap_id),
+            )
+            for field, one, other in pairs:
+                if one is None or other is None:
+                    continue
+                known = partner.setdefault((transaction, field, one), set())
+                if known and other not in known:
+                    changed.append((field, other, " or ".join(sorted(known))))
+                known.add(other)
+        changed = [one for one in changed if not _is_known_wrong(trace, message, *one[:2])]
+        first = changed[0] if changed else ("bap_id", "", "")
+        yield outcome(
+            not changed,
+            by=message.sender,
+            message=message,
+            observed=f"{first[0]} is {first[1]}",
+            expected=f"{first[2]}, as before in this transaction",
+            pointer=message.context_pointer(first[0]),
+        )
+
+
+def _is_known_wrong(trace: Trace, message: Message, field: str, value: str) -> bool:
+    """Tell whether the scenario itself shows that a value is wrong: that is ENV-009's."""
+    caller, called = message.sender, message.receiver
+    if message.is_callback:
+        caller, called = called, caller
+    actor = (caller if field.startswith("bap") else called) or ""
+    book = trace.scene.ids if field.endswith("_id") else trace.scene.uris
+    if field == "bap_uri":
+        return False  # ENV-009 lets a provider be called back anywhere
+    return actor in book and book[actor].rstrip("/") != value.rstrip("/")
+
+
+@rule("LIN-002", "MUST", source=f"{CORE}: order, contract and payment are known by their id")
+def ids_stay(trace: Trace) -> Iterator[Outcome]:
+    """The id of an order, a contract or its payment stays the same in a transaction.
+
+    A callback that echoes its request's message id is compared with it by COR-006.
+    """
+    yield from _carried(trace, "contract id", "payment id", elsewhere=_echoing(trace))
+
+
+def _echoing(trace: Trace) -> frozenset[int]:
+    """Number the callbacks that COR-006 compares with the request whose message id they echo."""
+    asked: set[tuple[str | None, ...]] = set()
+    found: set[int] = set()
+    for message in trace.beckn:
+        contract, envelope = message.reading.contract, message.reading.envelope
+        if contract is None or contract.contract_id is None or envelope.message_id is None:
+            continue
+        key = (envelope.transaction_id, envelope.message_id)
+        if not message.is_callback:
+            asked.add((*key, message.action))
+        elif (*key, message.action.removeprefix("on_")) in asked:
+            found.add(message.number)
+    return frozenset(found)
+
+
+@rule("LIN-003", "MUST", source=f"{CORE}: Item, Offer, Provider are published in a catalogue")
+def what_is_ordered_was_offered(trace: Trace) -> Iterator[Outcome]:
+    """What is ordered, by which offer and of whom, is in a catalogue of the flow."""
+    shown: dict[str, set[Hashable]] = {"item": set(), "offer": set(), "provider": set()}
+    ordered = {"ordered item": "item", "accepted offer": "offer", "seller": "provider"}
+    for message in trace.beckn:
+        if not _counts(message):
+            continue
+        unknown: list[Stated] = []
+        compared = False
+        for said in message.stated:
+            if said.kind in shown:
+                shown[said.kind].add(said.value)
+            elif (kind := ordered.get(said.kind)) and shown[kind]:
+                compared = True
+                if said.value not in shown[kind]:
+                    unknown.append(said)
+        if compared:
+            names = ", ".join(f"{said.kind} {said.value}" for said in unknown[:MOST_NAMED])
+            yield outcome(
+                not unknown,
+                by=message.sender,
+                message=message,
+                observed=f"{names} in no catalogue",
+                expected="what was offered",
+                pointer=unknown[0].pointer if unknown else "",
+            )
+
+
+@rule("LIN-004", "MUST", source=f"{CORE}, Quantity; {TABLE}")
+def quantity_is_carried(trace: Trace) -> Iterator[Outcome]:
+    """A quantity and its unit stay, unless a message that may change them does."""
+    yield from _carried(trace, "quantity", "unit", "unit text")
+
+
+@rule("LIN-005", "MUST", source=f"{CORE}, PriceSpecification; {TABLE}")
+def price_is_carried(trace: Trace) -> Iterator[Outcome]:
+    """A price and its currency stay as offered, unless the provider quotes anew."""
+    yield from _carried(trace, "price", "currency")
+
+
+@rule("LIN-006", "MUST", source=f"{CORE}, TimePeriod; beckn/DEG, EnergyTradeOffer; {TABLE}")
+def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
+    """The window of delivery and that of an offer's validity stay as offered and chosen.
+
+    The interval of a market's own messages is MKT-011's.
+    """
+    told = [said for chapter in story(trace).values() for said in chapter.everything()]
+    numbers = frozenset(said.message.number for said in told)
+    yield from _carried(trace, "delivery", "validity", elsewhere=numbers)
+
+
+@rule("LIN-007", "MUST", source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}")
+def meter_is_carried(trace: Trace) -> Iterator[Outcome]:
+    """A party, an offer and a line of an order keep their meter."""
+    yield from _carried(trace, "meter")
+
+
+@rule("LIN-008", "MUST", source=f"{CORE}, Context.timestamp; NFH-007, CON-004-13 (5 s of skew)")
+def callback_is_not_older_than_its_request(trace: Trace) -> Iterator[Outcome]:
+    """A callback is dated no earlier than the request it answers, but for 5 s of clock skew."""
+    for message, request in _answers(trace):
+        asked, told = _dated(request), _dated(message)
+        if asked is None or told is None or message.deliberate is not None:
+            continue
+        yield outcome(
+            told >= asked - SKEW,
+            by=message.sender,
+            message=message,
+            observed=f"{message.action} is dated {message.reading.envelope.timestamp}",
+            expected=f"not before {request.reading.envelope.timestamp} of {request.action}",
+            pointer="/context/timestamp",
+        )
+
+
+def _dated(message: Message) -> datetime | None:
+    return _instant(message.reading.envelope.timestamp)
+
+
+def _answers(trace: Trace) -> Iterator[tuple[Message, Message]]:
+    """Yield each callback with its request: whose id it echoes, or the last of its action.
+
+    A callback that may come unasked answers only the request whose id it echoes.
+    """
+    actions = tables().actions
+    echoed: dict[tuple[str | None, ...], Message] = {}
+    last: dict[tuple[str | None, ...], Message] = {}
+    for message in trace.beckn:
+        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        if not message.is_callback:
+            echoed.setdefault((envelope.transaction_id, name, envelope.message_id), message)
+            last[envelope.transaction_id, name] = message
+            continue
+        request = echoed.get((envelope.transaction_id, name, envelope.message_id))
+        if request is None and not (name in actions and actions[name].is_pushed):
+            request = last.get((envelope.transaction_id, name))
+        if request is not None:
+            yield message, request
+
+
+@rule("LIN-009", "MUST", source="NFH-013, CON-013-04 and 16; Beckn v2.0.0, api, messageId")
+def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
+    """A message id belongs to one request and the callbacks that answer it.
+
+    A request with the id of an earlier request of its sender is COR-003's.
+    """
+    used: dict[str, str] = {}
+    asked: set[tuple[str | None, str]] = set()
+    for message in trace.beckn:
+        message_id = message.reading.envelope.message_id
+        if message_id is None or message.deliberate is not None:
+            continue
+        name = message.action.removeprefix("on_")
+        first = used.setdefault(message_id, name)
+        if message.is_callback or (message.sender, message_id) not in asked:
+            yield outcome(
+                first == name,
+                by=message.sender,
+                message=message,
+                observed=f"{message.action} with the message id of {first}",
+                expected="an id of its own, or that of its request",
+                pointer=message.context_pointer("message_id"),
+            )
+        if not message.is_callback:
+            asked.add((message.sender, message_id))
+
+
+@rule("LIN-010", "MUST", source=f"beckn/DEG, OfferCurve: insertedBy its owner; {TABLE}")
+def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
+    """The curve that a participant offered is the one that it, and the agent, repeat."""
+    yield from _carried(trace, "curve")
+
+
+@rule("LIN-011", "MUST", source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}")
+def roles_stay_filled(trace: Trace) -> Iterator[Outcome]:
+    """Who buys, who sells and who fills each role of a contract stays the same."""
+    yield from _carried(trace, "party")
+
+
+@rule("LIN-012", "SHOULD", source=f"{CORE}, Context.timestamp: the instant of sending")
+def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
+    """Along a transaction timestamps do not go back, but for 5 s of clock skew.
+
+    A callback that is older than its own request is LIN-008's.
+    """
+    early = {
+        message.number
+        for message, request in _answers(trace)
+        if (told := _dated(message)) and (asked := _dated(request)) and told < asked - SKEW
+    }
+    newest: dict[str, datetime] = {}
+    for message in trace.beckn:
+        transaction, told = _transaction(message), _dated(message)
+        if transaction is None or told is None or message.deliberate is not None:
+            continue
+        latest = newest.get(transaction)
+        if latest is not None and message.number not in early:
+            yield outcome(
+                told >= latest - SKEW,
+                by=message.sender,
+                message=message,
+                observed=f"{message.action} is dated {message.reading.envelope.timestamp}",
+                expected=f"not before {latest.isoformat()}, which came earlier",
+                pointer="/context/timestamp",
+            )
+        newest[transaction] = max(told, latest or told)
