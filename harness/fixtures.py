@@ -28,6 +28,7 @@ from gridwitness.trace import Scene
 if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
+    from gridwitness.trace import Step
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -74,6 +75,18 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 def last_confirms_late() -> bool:
     """Whether the last participant keeps the market waiting; a Given may say so."""
     return False
+
+
+@pytest.fixture
+def sequence() -> tuple[Step, ...]:
+    """The message sequence of the flow; a Given may state one."""
+    return ()
+
+
+@pytest.fixture
+def cancels() -> dict[str, str]:
+    """Who cancels, and when; a Given may say so."""
+    return {}
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,9 @@ Belongs here: the agent's part of a pay-as-clear market, built on reference_impl
 Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
-in one dialect. It clears when everyone whose offer was approved has confirmed.
+in one dialect. It clears when everyone whose offer was approved has confirmed. Until
+then a participant may cancel: it is withdrawn and the market clears without it;
+afterwards a cancel is refused, for the others' trades rest on it.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Entry:
     transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """The agent's own transaction with the utility."""
     confirm: Message | None = None
+    withdrawn: bool = False
     reading: MeterReading | None = None
 
     @property
@@ -85,6 +88,7 @@ class ClearingAgent(Actor):
             "discover": self._offer,
             "init": self._approve,
             "confirm": self._commit,
+            "cancel": self._withdraw,
             "status": self._settle,
         }
 
@@ -113,8 +117,16 @@ class ClearingAgent(Actor):
             return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "no participant or no interval")
         if message.action == "init":
             return self._refuses_offer(contract)
-        if contract.participant_id not in self._market(message).entries:
+        market = self._market(message)
+        entry = market.entries.get(contract.participant_id)
+        if entry is None:
             return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
+        if message.action == "status":
+            return None
+        if entry.withdrawn:
+            return Refusal(400, "BIZ_ALREADY_CANCELLED", "this offer was withdrawn")
+        if message.action == "cancel" and market.cleared:
+            return Refusal(400, "POL_CANCELLATION_NOT_ALLOWED", "the market has cleared")
         return None
 
     def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
@@ -150,6 +162,8 @@ class ClearingAgent(Actor):
             approval=replace(granted.approval, at={}),
             charges=replace(charges, fee_per_kwh=FEE_PER_KWH, at={}),
         )
+        if self.conduct.asks_status_too_early:
+            await self._ask_utility("status", entry, question, message.dialect or "")
         self._market(message).entries[entry.participant] = entry
         await self.reply(message, Say(contract=entry.contract))
 
@@ -174,9 +188,24 @@ class ClearingAgent(Actor):
         market = self._market(message)
         contract = message.reading.contract
         market.entries[(contract.participant_id if contract else None) or ""].confirm = message
-        committed = [entry for entry in market.entries.values() if entry.confirm is not None]
-        everyone = len(committed) == len(market.entries)
-        if market.cleared or (self.conduct.waits_for_all and not everyone):
+        await self._clear_when_ready(market)
+
+    async def _withdraw(self, message: Message) -> None:
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        entry.withdrawn = True
+        ended = replace(entry.contract, status="TERMINATED")
+        if not self.conduct.forgets_cancellations:
+            entry.contract = ended
+        await self.reply(message, Say(contract=ended))
+        await self._clear_when_ready(market)
+
+    async def _clear_when_ready(self, market: Market) -> None:
+        forgets = self.conduct.forgets_cancellations
+        entries = [e for e in market.entries.values() if forgets or not e.withdrawn]
+        committed = [entry for entry in entries if entry.confirm is not None]
+        everyone = len(committed) == len(entries)
+        if market.cleared or not committed or (self.conduct.waits_for_all and not everyone):
             return
         market.cleared = True
         await self._clear(market, committed)
@@ -242,12 +271,14 @@ class ClearingAgent(Actor):
     # -- settlement -----------------------------------------------------------------
 
     async def _settle(self, message: Message) -> None:
-        market = self._market(message)
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if entry.contract.status == "TERMINATED":
+            await self.reply(message, Say(contract=entry.contract))
+            return
         async with market.lock:
             if market.flows is None:
                 market.flows = await self._settle_market(market)
-        contract = message.reading.contract
-        entry = market.entries[(contract.participant_id if contract else None) or ""]
         if market.flows is None or entry.reading is None or entry.contract.charges is None:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the trade is not settled yet"))
             return

@@ -112,7 +112,7 @@ def _order_parties(order: dict[str, Json], at: str) -> Iterator[Stated]:
         yield Stated("party", "seller", seller, f"{at}/beckn:seller")
         yield Stated("seller", "", seller, f"{at}/beckn:seller")
     buyer, pointer = _object(order.get("beckn:buyer")), f"{at}/beckn:buyer"
-    yield from _text("party", "buyer", buyer, "beckn:id", pointer)
+    yield from _text("buyer", "", buyer, "beckn:id", pointer)
     inner = _object(buyer.get("beckn:buyerAttributes"))
     yield from _text("meter", "buyer", inner, "meterId", f"{pointer}/beckn:buyerAttributes")
 
@@ -211,6 +211,9 @@ def _contract(contract: dict[str, Json], at: str) -> Iterator[Stated]:
             inner = _object(participant.get("participantAttributes"))
             place = f"{pointer}/participantAttributes"
             yield from _text("meter", name, inner, "meterId", place)
+            yield Stated("named", "", name, f"{pointer}/id")
+            for key in ("discomId", "ledgerId"):
+                yield from _text("named", "", inner, key, place)
 
 
 def _commitment(commitment: dict[str, Json], at: str) -> Iterator[Stated]:
@@ -249,14 +252,14 @@ def _series(of: str, table: dict[str, Json], at: str) -> Iterator[Stated]:
                 columns.setdefault(kind, []).append(payload.get("values"))
     yield from _period(_object(table.get("intervalPeriod")), "start", f"{at}/intervalPeriod", of)
     place = f"{at}/intervals"
+    stated = {kind: rows for kind, values in columns.items() if any(rows := _table(values))}
     for kind, said in _COLUMNS.items():
-        if kind in columns:
-            yield Stated(said, of, _table(columns[kind]), place)
-    if "OFFER_PRICE" in columns:
-        curve = tuple(_table(columns.get(kind, [])) for kind in _CURVE)
-        yield Stated("curve", of, curve, place)
-    elif "CAPACITY_OFFERED" in columns:
-        yield Stated("quantity", of, _table(columns["CAPACITY_OFFERED"]), place)
+        if kind in stated:
+            yield Stated(said, of, stated[kind], place)
+    if "OFFER_PRICE" in stated:
+        yield Stated("curve", of, tuple(stated.get(kind, ()) for kind in _CURVE), place)
+    elif "CAPACITY_OFFERED" in stated:
+        yield Stated("quantity", of, stated["CAPACITY_OFFERED"], place)
     for pointer, column in _entries(table, "payloadDescriptors", at):
         kind, units = column.get("payloadType"), column.get("currency", column.get("units"))
         if isinstance(units, str) and kind in (*_COLUMNS, "OFFER_PRICE"):

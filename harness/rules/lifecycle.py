@@ -164,7 +164,8 @@ def order_state_fits(trace: Trace) -> Iterator[Outcome]:
 def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
     """An action comes only after the action that it needs, in the same transaction.
 
-    Where a feature states the sequence, ORD-001 judges that instead.
+    Where a feature states the sequence, ORD-001 judges that instead. A transaction that begins
+    with what needs something continues an older one; of that nothing is known.
     """
     if trace.scene.sequence:
         return
@@ -176,12 +177,12 @@ def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
             continue
         came = asked.setdefault(transaction, set())
         needs = _needs(message)
-        if needs and (came or not message.is_callback) and message.deliberate is None:
+        if needs and came and message.deliberate is None:
             yield outcome(
                 not came.isdisjoint(needs),
                 by=message.sender,
                 message=message,
-                observed=f"{action} in a transaction that has had {', '.join(sorted(came)) or '-'}",
+                observed=f"{action} in a transaction that has had {', '.join(sorted(came))}",
                 expected=f"{action} after {' or '.join(needs)}",
             )
         if not message.is_callback and action in actions:

@@ -6,7 +6,8 @@ pay-as-clear market compares as a market: approval and charges (MKT-003, SET-006
 (MKT-010), interval (MKT-011), currency of the settlement (SET-008), readings (SET-005,
 SET-007); ids of a callback against its own request (COR-001, COR-006).
 
-A value that breaks a rule is told once, at whoever brought it in: who repeats it is no liar.
+A value that breaks a rule is held against whoever brought it in, each time; whoever else
+repeats it is not to blame.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ SKEW = timedelta(seconds=5)
 """How far two clocks may differ (NFH-007, CON-004-13)."""
 
 MOST_NAMED = 3
-CHOSEN = frozenset({"select", "init", "confirm"})
+Known = dict["Hashable", "str | None"]
+"""The values that were stated of one thing, each with who brought it in against the table."""
 
 
 def _transaction(message: Message) -> str | None:
@@ -54,8 +56,8 @@ def _carried(
     elsewhere numbers the messages that another rule judges for it.
     """
     rows = tables().carried
-    offered: dict[tuple[str, str], set[Hashable]] = {}
-    agreed: dict[tuple[str, str, str], set[Hashable]] = {}
+    offered: dict[tuple[str, str], Known] = {}
+    agreed: dict[tuple[str, str, str], Known] = {}
     for message in trace.beckn:
         transaction = _transaction(message)
         if transaction is None or not _counts(message):
@@ -66,24 +68,33 @@ def _carried(
                 continue
             value = _comparable(said)
             if is_catalogue:
-                offered.setdefault((said.kind, said.of), set()).add(value)
+                offered.setdefault((said.kind, said.of), {})[value] = None
                 continue
             key = (transaction, said.kind, said.of)
             known = agreed.get(key) or offered.get((said.kind, said.of))
+            if known is None:
+                agreed[key] = {value: None}
+                continue
             may_change = message.action in rows[said.kind].by
-            if known is not None and message.number not in elsewhere:
-                yield _kept(message, said, known, kept=may_change or value in known)
-            if known is None or (may_change and value not in known):
-                agreed[key] = {value}
-            else:
-                agreed[key] = known | {value}
+            kept = may_change or _is_known(known, value, message.sender)
+            if message.number not in elsewhere:
+                yield _kept(message, said, known, kept=kept)
+            if may_change and known.get(value, "") is not None:
+                agreed[key] = {value: None}
+            elif value not in known:
+                agreed[key] = known | {value: message.sender or ""}
 
 
-def _kept(message: Message, said: Stated, known: set[Hashable], *, kept: bool) -> Outcome:
+def _is_known(known: Known, value: Hashable, sender: str | None) -> bool:
+    """Tell whether a value was stated before: lawfully, or by somebody else."""
+    return value in known and (known[value] is None or known[value] != sender)
+
+
+def _kept(message: Message, said: Stated, known: Known, *, kept: bool) -> Outcome:
     if kept:
         return outcome(kept, by=message.sender, message=message)
     of = f" of {said.of}" if said.of else ""
-    before = " or ".join(_words(value) for value in list(known)[:MOST_NAMED])
+    before = " or ".join(_words(value) for value in _lawful(known)[:MOST_NAMED])
     return outcome(
         kept,
         by=message.sender,
@@ -92,6 +103,10 @@ def _kept(message: Message, said: Stated, known: set[Hashable], *, kept: bool) -
         expected=f"{before}, as stated before",
         pointer=said.pointer,
     )
+
+
+def _lawful(known: Known) -> list[Hashable]:
+    return [value for value, liar in known.items() if liar is None]
 
 
 def _words(value: Hashable) -> str:
@@ -134,45 +149,63 @@ def parties_to_a_transaction_stay(trace: Trace) -> Iterator[Outcome]:
     Where the scenario knows whose id and address these are, ENV-009 judges them as well;
     what it finds at fault is not told twice.
     """
-    address: dict[tuple[str, str], set[str]] = {}
-    partner: dict[tuple[str, str, str], set[str]] = {}
+    book = _Parties()
     for message in trace.beckn:
-        envelope, transaction = message.reading.envelope, _transaction(message)
-        if transaction is None or not _counts(message):
+        if _transaction(message) is None or not _counts(message):
             continue
-        changed: list[tuple[str, str, str]] = []
-        for side, name, uri in (
-            ("bap", envelope.bap_id, envelope.bap_uri),
-            ("bpp", envelope.bpp_id, envelope.bpp_uri),
-        ):
-            if name is None or uri is None:
-                continue
-            places = address.setdefault((transaction, f"{side} {name}"), set())
-            if places and uri.rstrip("/") not in places:
-                changed.append((f"{side}_uri", uri, " or ".join(sorted(places))))
-            places.add(uri.rstrip("/"))
-        if message.action not in ("discover", "on_discover"):
-            pairs = (
-                ("bpp_id", envelope.bap_id, envelope.bpp_id),
-                ("bap_id", envelope.bpp_id, envelope.bap_id),
-            )
-            for field, one, other in pairs:
-                if one is None or other is None:
-                    continue
-                known = partner.setdefault((transaction, field, one), set())
-                if known and other not in known:
-                    changed.append((field, other, " or ".join(sorted(known))))
-                known.add(other)
-        changed = [one for one in changed if not _is_known_wrong(trace, message, *one[:2])]
-        first = changed[0] if changed else ("bap_id", "", "")
+        changed = [
+            (field, value, known)
+            for field, value, known in book.changes(message)
+            if not _is_known_wrong(trace, message, field, value)
+        ]
+        field, value, known = changed[0] if changed else ("bap_id", "", {})
         yield outcome(
             not changed,
             by=message.sender,
             message=message,
-            observed=f"{first[0]} is {first[1]}",
-            expected=f"{first[2]}, as before in this transaction",
-            pointer=message.context_pointer(first[0]),
+            observed=f"{field} is {value}",
+            expected=f"{' or '.join(map(_words, _lawful(known)))}, as before in this transaction",
+            pointer=message.context_pointer(field),
         )
+
+
+class _Parties:
+    """Who takes part in each transaction, with whom, and under which address.
+
+    A transaction has one BAP, which deals with one BPP once it has found it. Others come in
+    by a cascade: they were asked before, or the contract names them.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Known] = {}
+        self._parties: dict[str, set[str]] = {}
+
+    def changes(self, message: Message) -> Iterator[tuple[str, str, Known]]:
+        """Yield each field that is not as before: its name, its value, what was known."""
+        said, transaction = message.reading.envelope, _transaction(message) or ""
+        bap, bpp = said.bap_id, said.bpp_id
+        for field, of, value in (("bap_uri", bap, said.bap_uri), ("bpp_uri", bpp, said.bpp_uri)):
+            if of is not None and value is not None:
+                yield from self._compare(message, field, of, value.rstrip("/"))
+        parties = self._parties.setdefault(transaction, set())
+        parties |= {str(one.value) for one in message.stated if one.kind == "named"}
+        if bap is not None and bap not in parties:
+            yield from self._compare(message, "bap_id", "", bap)
+        if message.action in ("discover", "on_discover"):
+            return  # asked of many, answered by many
+        if bap is not None and bpp is not None:
+            if bpp not in parties:
+                yield from self._compare(message, "bpp_id", bap, bpp)
+            parties.add(bpp)
+
+    def _compare(
+        self, message: Message, field: str, of: str, value: str
+    ) -> Iterator[tuple[str, str, Known]]:
+        key = (_transaction(message) or "", field, of)
+        known = self._known.setdefault(key, {})
+        if known and not _is_known(known, value, message.sender):
+            yield field, value, dict(known)
+        known.setdefault(value, (message.sender or "") if known else None)
 
 
 def _is_known_wrong(trace: Trace, message: Message, field: str, value: str) -> bool:
@@ -193,7 +226,8 @@ def ids_stay(trace: Trace) -> Iterator[Outcome]:
 
     A callback that echoes its request's message id is compared with it by COR-006.
     """
-    yield from _carried(trace, "contract id", "payment id", elsewhere=_echoing(trace))
+    yield from _carried(trace, "contract id", elsewhere=_echoing(trace))
+    yield from _carried(trace, "payment id")
 
 
 def _echoing(trace: Trace) -> frozenset[int]:
@@ -348,7 +382,7 @@ def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
 @rule("LIN-011", "MUST", source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}")
 def roles_stay_filled(trace: Trace) -> Iterator[Outcome]:
     """Who buys, who sells and who fills each role of a contract stays the same."""
-    yield from _carried(trace, "party")
+    yield from _carried(trace, "party", "buyer")
 
 
 @rule("LIN-012", "SHOULD", source=f"{CORE}, Context.timestamp: the instant of sending")
@@ -362,19 +396,19 @@ def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
         for message, request in _answers(trace)
         if (told := _dated(message)) and (asked := _dated(request)) and told < asked - SKEW
     }
-    newest: dict[str, datetime] = {}
+    before: dict[str, datetime] = {}
     for message in trace.beckn:
         transaction, told = _transaction(message), _dated(message)
         if transaction is None or told is None or message.deliberate is not None:
             continue
-        latest = newest.get(transaction)
-        if latest is not None and message.number not in early:
+        last = before.get(transaction)
+        if last is not None and message.number not in early:
             yield outcome(
-                told >= latest - SKEW,
+                told >= last - SKEW,
                 by=message.sender,
                 message=message,
                 observed=f"{message.action} is dated {message.reading.envelope.timestamp}",
-                expected=f"not before {latest.isoformat()}, which came earlier",
+                expected=f"not before {last.isoformat()} of the message before it",
                 pointer="/context/timestamp",
             )
-        newest[transaction] = max(told, latest or told)
+        before[transaction] = told
