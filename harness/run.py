@@ -164,6 +164,8 @@ class Run:
             report.longrepr = str(error)
         if call.when != "call" and not (call.when == "setup" and error is not None):
             return None
+        if isinstance(error, pytest.skip.Exception):
+            return None  # nobody is cast in this scenario
         arguments: dict[str, Any] = getattr(item, "funcargs", {})
         hearing: Hearing | None = arguments.get("hearing")
         parameters: dict[str, Casting] = getattr(item, "callspec").params  # noqa: B009 (untyped)

@@ -127,9 +127,10 @@ def _told(trace: Trace) -> Iterator[tuple[Message, Machine, Stated, str | None]]
         for machine, said in _states(message):
             value = cast("str", said.value)
             key = (_transaction(message), message.sender, message.receiver, machine.name, said.of)
-            if too_late or value not in machine.carried:
+            if value not in machine.carried:
                 continue
-            yield message, machine, said, last.get(key)
+            if not too_late:
+                yield message, machine, said, last.get(key)
             last[key] = value
         over.note(message)
 
