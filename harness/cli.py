@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -36,6 +36,7 @@ from rich.table import Table
 from gridwitness import __version__, market_file, settlement_file
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
+from gridwitness.ledger import ledger
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
@@ -199,9 +200,15 @@ def play(  # noqa: PLR0913 (each is an option)
 @app.command("rules")
 def show_rules(
     rule_id: Annotated[str | None, typer.Argument(help="One rule, in full.")] = None,
+    of_ledger: Annotated[  # noqa: FBT002
+        bool, typer.Option("--ledger", help="Tell every published requirement and who judges it.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """List the rules, or tell all about one."""
+    """List the rules, or tell all about one; or what became of every published requirement."""
+    if of_ledger:
+        _tell_ledger(as_json=as_json)
+        return
     known = rules()
     if rule_id is not None and rule_id not in known:
         raise UserError(
@@ -234,6 +241,31 @@ def show_rules(
         for record in records:
             table.add_row(record["id"], record["level"], record["sentence"])
         console.print(table)
+
+
+def _tell_ledger(*, as_json: bool) -> None:
+    book, counts = ledger(), ledger().coverage()
+    rows = [asdict(row) | {"state": row.state} for row in book.rows]
+    if as_json:
+        contradictions = [asdict(one) for one in book.contradictions]
+        found = {"coverage": counts, "rows": rows, "contradictions": contradictions}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    console = Console(highlight=False)
+    table = Table("id", "asks", "judged by, or why not", box=None, pad_edge=False)
+    for row in book.rows:
+        judged = [", ".join(row.rules)] if row.rules else []
+        table.add_row(row.id, row.asks, "; ".join([*judged, *([row.reason] if row.reason else [])]))
+    console.print(table, markup=False)
+    table = Table("id", "contradiction", "one", "other", "held", box=None, pad_edge=False)
+    for one in book.contradictions:
+        table.add_row(one.id, one.about, one.one, one.other, one.held)
+    console.print()
+    console.print(table, markup=False)
+    told = ", ".join(f"{state} {number}" for state, number in counts.items())
+    typer.echo(
+        f"\n{len(book.rows)} requirements: {told}; {len(book.contradictions)} contradictions"
+    )
 
 
 @app.command()

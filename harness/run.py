@@ -23,6 +23,7 @@ from pytest_bdd.steps import StepNamePrefix
 from gridwitness.errors import HarnessFault, Red, UserError
 from gridwitness.fixtures import PLAN, every_scenario, feature_path, is_cast, scenario_name
 from gridwitness.hearing import Hearing
+from gridwitness.plan import Casting
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
 from gridwitness.terminal import scenario_line
@@ -31,7 +32,7 @@ from gridwitness.trace import write_trace
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gridwitness.plan import Casting, Plan
+    from gridwitness.plan import Plan
 
 SCENARIOS = "from pytest_bdd import scenarios\nscenarios({path!r})\n"
 
@@ -96,6 +97,10 @@ class Run:
         ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Drop the scenarios that no casting plays; pytest keeps a placeholder for them."""
+        items[:] = [item for item in items if _is_played(item)]
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -164,8 +169,6 @@ class Run:
             report.longrepr = str(error)
         if call.when != "call" and not (call.when == "setup" and error is not None):
             return None
-        if isinstance(error, pytest.skip.Exception):
-            return None  # nobody is cast in this scenario
         arguments: dict[str, Any] = getattr(item, "funcargs", {})
         hearing: Hearing | None = arguments.get("hearing")
         parameters: dict[str, Casting] = getattr(item, "callspec").params  # noqa: B009 (untyped)
@@ -208,3 +211,7 @@ class Run:
         if not self.is_worker:
             self.results.asked_for = every_scenario(self.plan)
             write_outputs(self.plan, self.results, self.out)
+
+
+def _is_played(item: pytest.Item) -> bool:
+    return isinstance(getattr(item, "callspec").params["casting"], Casting)  # noqa: B009 (untyped)

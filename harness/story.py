@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from gridwitness.trace import Message, Trace
@@ -75,17 +76,27 @@ def participant_of(trace: Trace, message: Message) -> str | None:
     contract = message.reading.contract
     if contract is None:
         return None
-    for name in trace.actors(PARTICIPANT):
-        if contract.participant_id == trace.scene.ids.get(name):
-            return name
-    meters = {
+    by_id = _participants(trace).get(contract.participant_id)
+    return by_id or offered_meters(trace).get(contract.meter_id)
+
+
+@once
+def _participants(trace: Trace) -> dict[str | None, str]:
+    """Give the participants' names by subscriber id."""
+    return {trace.scene.ids.get(name): name for name in reversed(trace.actors(PARTICIPANT))}
+
+
+@once
+def offered_meters(trace: Trace) -> dict[str | None, str | None]:
+    """Give the meters that participants have offered, each with who did."""
+    return {
         offered.meter_id: message.sender
         for message in trace.of("init")
         if trace.role(message.sender) == PARTICIPANT and (offered := message.reading.contract)
     }
-    return meters.get(contract.meter_id)
 
 
+@once
 def story(trace: Trace) -> dict[str, Chapter]:
     """Collect what was said, by participant, in the order in which it was said."""
     chapters = {name: Chapter(name) for name in trace.actors(PARTICIPANT)}

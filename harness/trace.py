@@ -12,9 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from bisect import bisect, bisect_left
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast
+from functools import cached_property, wraps
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
@@ -25,11 +27,16 @@ from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from gridwitness.acks import Ack
     from gridwitness.views import Stated
+
+T = TypeVar("T")
+
+MOST_SEARCHED = 100
+"""How many messages of a kind and transaction are looked through for the one that is meant."""
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -184,31 +191,94 @@ class Trace:
         """The protocol messages, without look-ups and strays."""
         return tuple(message for message in self.messages if message.kind == "beckn")
 
-    def of(self, *actions: str) -> tuple[Message, ...]:
-        return tuple(message for message in self.beckn if message.action in actions)
+    @cached_property
+    def requests(self) -> tuple[Message, ...]:
+        """The protocol messages that are no callbacks."""
+        return tuple(message for message in self.beckn if not message.is_callback)
+
+    @cached_property
+    def memory(self) -> dict[object, Any]:
+        """What was computed once from this trace; see `once`."""
+        return {}
+
+    def of(self, action: str) -> Sequence[Message]:
+        """Give the messages of an action, in order."""
+        return _by_action(self).get(action, ())
 
     def role(self, actor: str | None) -> str | None:
         return self.scene.roles.get(actor or "")
 
-    def actors(self, role: str) -> tuple[str, ...]:
-        return tuple(name for name, its_role in self.scene.roles.items() if its_role == role)
+    def actors(self, role: str) -> Sequence[str]:
+        """Give the names of the actors of a role."""
+        return _by_role(self).get(role, ())
 
     def callbacks_of(self, request: Message) -> tuple[Message, ...]:
         """Find the callbacks that answer a request: same transaction, opposite way, later."""
-        transaction, own_id = (
-            request.reading.envelope.transaction_id,
-            request.reading.envelope.message_id,
-        )
+        envelope = request.reading.envelope
+        same = _by_transaction(self).get((f"on_{request.action}", envelope.transaction_id), [])
+        later = islice(same, bisect(same, request.number, key=_number), None)
         found = [
             message
-            for message in self.of(f"on_{request.action}")
-            if message.number > request.number
-            and message.receiver == request.sender
-            and message.sender == request.receiver
-            and message.reading.envelope.transaction_id == transaction
+            for message in islice(later, MOST_SEARCHED)
+            if message.receiver == request.sender and message.sender == request.receiver
         ]
         # Whoever echoes the message id comes first: a transaction may hold several requests.
+        own_id = envelope.message_id
         return tuple(sorted(found, key=lambda m: m.reading.envelope.message_id != own_id))
+
+    def asked_by(self, callback: Message) -> list[Message]:
+        """Find the requests that a callback may answer: same transaction, opposite way, earlier."""
+        if not callback.is_callback:
+            return []
+        transaction_id = callback.reading.envelope.transaction_id
+        same = _by_transaction(self).get((callback.action[len("on_") :], transaction_id), [])
+        end = bisect_left(same, callback.number, key=_number)
+        return [
+            request
+            for request in same[max(0, end - MOST_SEARCHED) : end]
+            if request.sender == callback.receiver
+        ]
+
+
+def once(function: Callable[[Trace], T]) -> Callable[[Trace], T]:
+    """Compute something once a trace, however many rules ask for it."""
+
+    @wraps(function)
+    def remembered(trace: Trace) -> T:
+        if function not in trace.memory:
+            trace.memory[function] = function(trace)
+        return trace.memory[function]
+
+    return remembered
+
+
+def _number(message: Message) -> int:
+    return message.number
+
+
+@once
+def _by_action(trace: Trace) -> dict[str, list[Message]]:
+    found: dict[str, list[Message]] = {}
+    for message in trace.beckn:
+        found.setdefault(message.action, []).append(message)
+    return found
+
+
+@once
+def _by_role(trace: Trace) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, role in trace.scene.roles.items():
+        found.setdefault(role, []).append(name)
+    return found
+
+
+@once
+def _by_transaction(trace: Trace) -> dict[tuple[str, str | None], list[Message]]:
+    found: dict[tuple[str, str | None], list[Message]] = {}
+    for message in trace.beckn:
+        key = message.action, message.reading.envelope.transaction_id
+        found.setdefault(key, []).append(message)
+    return found
 
 
 def write_trace(trace: Trace, path: Path) -> str:

@@ -107,21 +107,38 @@ class Cursor:
     Everything of the wrong type is noted as a problem once and reads as absent.
     """
 
-    def __init__(self, value: Json, pointer: str, problems: list[Problem]) -> None:
+    __slots__ = ("_above", "_place", "_problems", "value")
+
+    def __init__(
+        self,
+        value: Json,
+        place: str | int,
+        problems: list[Problem],
+        above: Cursor | None = None,
+    ) -> None:
         self.value = value
-        self.pointer = pointer
+        self._place = place
         self._problems = problems
+        self._above = above
+
+    @property
+    def pointer(self) -> str:
+        """The JSON Pointer of the place (RFC 6901); made only when somebody asks."""
+        if self._above is None:
+            return str(self._place)
+        token = str(self._place).replace("~", "~0").replace("/", "~1")
+        return f"{self._above.pointer}/{token}"
 
     def __truediv__(self, key: str | int) -> Cursor:
         """Go to a member of an object or an item of an array."""
         inner: Json = None
-        if isinstance(key, str) and isinstance(self.value, Mapping):
-            inner = cast("Mapping[str, Json]", self.value).get(key)
-        elif isinstance(key, int) and isinstance(self.value, list):
-            items = cast("list[Json]", self.value)
+        value = self.value
+        if isinstance(value, dict):
+            inner = cast("dict[str | int, Json]", value).get(key)
+        elif isinstance(value, list) and isinstance(key, int):
+            items = cast("list[Json]", value)
             inner = items[key] if -len(items) <= key < len(items) else None
-        token = str(key).replace("~", "~0").replace("/", "~1")
-        return Cursor(inner, f"{self.pointer}/{token}", self._problems)
+        return Cursor(inner, key, self._problems, self)
 
     def __bool__(self) -> bool:
         return self.value is not None
@@ -129,7 +146,7 @@ class Cursor:
     @property
     def nowhere(self) -> Cursor:
         """Give a cursor from which everything reads as absent."""
-        return Cursor(None, self.pointer, self._problems)
+        return Cursor(None, self._place, self._problems, self._above)
 
     def problem(self, message: str) -> None:
         self._problems.append(Problem(self.pointer, message))
@@ -144,7 +161,7 @@ class Cursor:
 
     def object(self) -> Cursor | None:
         """Give this cursor if it stands on an object."""
-        if isinstance(cast("object", self.value), Mapping):
+        if isinstance(cast("object", self.value), dict):
             return self
         if self.value is not None:
             self.problem("is not an object")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
-
-
-def _requests(trace: Trace) -> Iterator[Message]:
-    return (message for message in trace.beckn if not message.is_callback)
 
 
 def _status(message: Message) -> str | None:
@@ -29,7 +27,7 @@ def _expects_callback(message: Message) -> bool:
 @rule("COR-001", "MUST", source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04")
 def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
     """A callback carries the message id of the request it answers."""
-    for request in _requests(trace):
+    for request in trace.requests:
         asked = request.reading.envelope.message_id
         callbacks = trace.callbacks_of(request)
         if not callbacks or asked is None:
@@ -51,14 +49,10 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if not message.is_callback or message.receiver is None:
             continue
-        opened = {
-            request.reading.envelope.transaction_id
-            for request in _requests(trace)
-            if request.sender == message.receiver and request.number < message.number
-        }
         transaction_id = message.reading.envelope.transaction_id
+        opened = _opened(trace).get((message.receiver, transaction_id), message.number)
         yield outcome(
-            transaction_id in opened,
+            opened < message.number,
             by=message.sender,
             message=message,
             observed=f"transaction {transaction_id!r}",
@@ -67,11 +61,20 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
         )
 
 
+@once
+def _opened(trace: Trace) -> dict[tuple[str | None, str | None], int]:
+    """Find the first request of each sender in each transaction."""
+    first: dict[tuple[str | None, str | None], int] = {}
+    for request in trace.requests:
+        first.setdefault((request.sender, request.reading.envelope.transaction_id), request.number)
+    return first
+
+
 @rule("COR-003", "MUST", source="NFH-013, CON-013-16: a request has a message id of its own")
 def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     """A request carries a message id that no earlier request of its sender carried."""
     seen: set[tuple[str | None, str]] = set()
-    for request in _requests(trace):
+    for request in trace.requests:
         message_id = request.reading.envelope.message_id
         if message_id is None:
             continue
@@ -103,7 +106,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     A confirm whose contract is cancelled before it binds is answered by on_cancel.
     """
     withdrawn = _withdrawn(trace)
-    for request in _requests(trace):
+    for request in trace.requests:
         if _status(request) != ACK or request.deadline_s is None:
             continue
         if request.action == "confirm" and request.reading.envelope.transaction_id in withdrawn:
@@ -129,7 +132,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
 @rule("COR-006", "MUST", source="Beckn v2.0.0, api: order and contract are known by their id")
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""
-    for request in _requests(trace):
+    for request in trace.requests:
         asked = request.reading.contract
         for callback in trace.callbacks_of(request):
             answered = callback.reading.contract
@@ -153,14 +156,19 @@ def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
 
 def _misdirected(trace: Trace, request: Message) -> list[Message]:
     """Find what may have been meant as the callback, but went elsewhere."""
-    callback = f"on_{request.action}"
-    return [
-        message
-        for message in trace.messages
-        if message.number > request.number
-        and message.action.rpartition("/")[2] == callback
-        and (message.receiver is None or message.action != callback)
-    ]
+    astray = _astray(trace).get(f"on_{request.action}", [])
+    return astray[bisect(astray, request.number, key=lambda message: message.number) :][:1]
+
+
+@once
+def _astray(trace: Trace) -> dict[str, list[Message]]:
+    """Find what ends like a callback but reached nobody, or another path."""
+    found: dict[str, list[Message]] = {}
+    for message in trace.messages:
+        last = message.action.rpartition("/")[2]
+        if message.receiver is None or message.action != last:
+            found.setdefault(last, []).append(message)
+    return found
 
 
 @rule(
@@ -171,7 +179,7 @@ def _misdirected(trace: Trace, request: Message) -> list[Message]:
 )
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was refused gets no callback."""
-    for request in _requests(trace):
+    for request in trace.requests:
         if _status(request) in (None, ACK) or not _expects_callback(request):
             continue
         callbacks = trace.callbacks_of(request)

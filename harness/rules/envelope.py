@@ -13,6 +13,7 @@ from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.rules import outcome, rule
 from gridwitness.story import PARTICIPANT
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,13 +217,22 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
 
 def _echoes(trace: Trace, message: Message, field: str) -> bool:
     """Tell whether a callback only repeats what the request it answers said."""
-    value = getattr(message.reading.envelope, field)
-    return message.is_callback and any(
-        request.sender == message.receiver
-        and request.number < message.number
-        and getattr(request.reading.envelope, field) == value
-        for request in trace.of(message.action.removeprefix("on_"))
-    )
+    if not message.is_callback:
+        return False
+    asked, value = message.action.removeprefix("on_"), getattr(message.reading.envelope, field)
+    said = _said(trace).get((asked, message.receiver, field, value), message.number)
+    return said < message.number
+
+
+@once
+def _said(trace: Trace) -> dict[tuple[str, str | None, str, str], int]:
+    """Find where a request of a sender first said something in its context."""
+    first: dict[tuple[str, str | None, str, str], int] = {}
+    for request in trace.requests:
+        for field, value in request.reading.envelope.__dict__.items():
+            if field != "at":
+                first.setdefault((request.action, request.sender, field, value), request.number)
+    return first
 
 
 DATE_TIME = re.compile(

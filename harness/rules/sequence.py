@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
 from gridwitness.rules import outcome, rule
-from gridwitness.story import PARTICIPANT, UTILITY, accepted, participant_of, story
+from gridwitness.story import (
+    PARTICIPANT,
+    UTILITY,
+    accepted,
+    offered_meters,
+    participant_of,
+    story,
+)
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,21 +58,22 @@ def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     contract = message.reading.contract
     if trace.role(message.receiver) != UTILITY or contract is None:
         return False
-    meters = {
-        offer.reading.contract.meter_id
-        for offer in trace.of("init")
-        if trace.role(offer.sender) == PARTICIPANT and offer.reading.contract
-    }
-    return contract.meter_id not in meters
+    return contract.meter_id not in offered_meters(trace)
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
     """Find the row of the table that a message may be."""
     roles = trace.role(message.sender), trace.role(message.receiver)
-    for step in trace.scene.sequence:
-        if (step.sender, step.receiver) == roles and message.action in step.actions:
-            return step
-    return None
+    return _rows(trace).get((*roles, message.action))
+
+
+@once
+def _rows(trace: Trace) -> dict[tuple[str | None, str | None, str], Step]:
+    return {
+        (step.sender, step.receiver, action): step
+        for step in reversed(trace.scene.sequence)
+        for action in step.actions
+    }
 
 
 def _step(trace: Trace, message: Message) -> Step | None:
@@ -82,40 +91,34 @@ def _missing_content(step: Step, message: Message) -> list[str]:
 
 def _on_time(trace: Trace, message: Message) -> bool:
     """Tell whether a callback came before the deadline of what it answers."""
-    asked = _asked(trace, message)
+    asked = trace.asked_by(message)
     return not asked or any(
         request.deadline_s is None or message.sent_s <= request.deadline_s for request in asked
     )
-
-
-def _asked(trace: Trace, callback: Message) -> list[Message]:
-    """Find the requests that a callback may answer."""
-    if not callback.is_callback:
-        return []
-    return [
-        request
-        for request in trace.beckn
-        if f"on_{request.action}" == callback.action
-        and request.number < callback.number
-        and request.sender == callback.receiver
-        and request.reading.envelope.transaction_id == callback.reading.envelope.transaction_id
-    ]
 
 
 Row = tuple[str, str | None]
 """A row of the table and the participant it is about."""
 
 
-def _came(trace: Trace) -> dict[Row, int]:
-    """Find when each row first came, whatever became of it."""
-    first: dict[Row, int] = {}
+@once
+def _came(trace: Trace) -> dict[str, dict[str | None, int]]:
+    """Find when each row first came for each participant, whatever became of it."""
+    first: dict[str, dict[str | None, int]] = {}
     for message in trace.beckn:
         step = _step(trace, message)
         if step is not None and not _missing_content(step, message):
-            first.setdefault((step.name, _about(trace, message)), message.number)
+            first.setdefault(step.name, {}).setdefault(_about(trace, message), message.number)
     return first
 
 
+@once
+def _last_came(trace: Trace) -> dict[str, int]:
+    """Find when each row had come for all for whom it ever did."""
+    return {row: max(numbers.values()) for row, numbers in _came(trace).items()}
+
+
+@once
 def _fulfilled(trace: Trace) -> dict[Row, int]:
     """Find when each row first moved the flow on: in time, accepted, with what it must carry."""
     first: dict[Row, int] = {}
@@ -123,13 +126,14 @@ def _fulfilled(trace: Trace) -> dict[Row, int]:
         step = _step(trace, message)
         if step is None or not accepted(message) or _missing_content(step, message):
             continue
-        asked = _asked(trace, message)
+        asked = trace.asked_by(message)
         in_turn = any(map(accepted, asked)) if asked else message.action in UNSOLICITED
         if _on_time(trace, message) and (in_turn or not message.is_callback):
             first.setdefault((step.name, _about(trace, message)), message.number)
     return first
 
 
+@once
 def _answered(trace: Trace) -> set[Row]:
     """Find the rows that came in whatever way: refused, spoilt, undeliverable, or as an error."""
     return {
@@ -148,21 +152,42 @@ def _excused(trace: Trace, callback: Message) -> bool:
     """
     if callback.reading.error is None:
         return False
-    name = _about(trace, callback)
-    if name is None or any(_asks_too_little(trace, request) for request in _asked(trace, callback)):
+    name, asked = _about(trace, callback), trace.asked_by(callback)
+    if name is None or any(_asks_too_little(trace, request) for request in asked):
         return True
-    earlier = [message for message in trace.beckn if message.number < callback.number]
-    for message in earlier:
-        told = message.receiver == callback.sender and message.reading.error is not None
-        if told or (message.deliberate and participant_of(trace, message) == name):
-            return True
-    return any(_exceeds_approval(trace, request) for request in _asked(trace, callback))
+    told, spoilt = _told_an_error(trace).get(callback.sender), _spoilt(trace).get(name)
+    if any(number is not None and number < callback.number for number in (told, spoilt)):
+        return True
+    return any(_exceeds_approval(trace, request) for request in asked)
+
+
+@once
+def _told_an_error(trace: Trace) -> dict[str | None, int]:
+    """Find when each actor was first told an error."""
+    first: dict[str | None, int] = {}
+    for message in trace.beckn:
+        if message.reading.error is not None:
+            first.setdefault(message.receiver, message.number)
+    return first
+
+
+@once
+def _spoilt(trace: Trace) -> dict[str | None, int]:
+    """Find the first message about each participant that was spoilt on purpose."""
+    first: dict[str | None, int] = {}
+    for message in trace.beckn:
+        if message.deliberate is not None:
+            first.setdefault(participant_of(trace, message), message.number)
+    return first
 
 
 def _about(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about, by what it answers if it does not say."""
-    name, asked = participant_of(trace, message), _asked(trace, message)
-    return participant_of(trace, asked[0]) if name is None and asked else name
+    name = participant_of(trace, message)
+    if name is not None:
+        return name
+    asked = trace.asked_by(message)
+    return participant_of(trace, asked[0]) if asked else None
 
 
 def _asks_too_little(trace: Trace, request: Message) -> bool:
@@ -172,9 +197,7 @@ def _asks_too_little(trace: Trace, request: Message) -> bool:
         return True
     if _about_a_meter_of_nobody(trace, request):
         return True
-    first = _came(trace)
-    needed = _prerequisites(step, _about(trace, request), first)
-    return any(first.get(row, request.number) >= request.number for row in needed)
+    return bool(_missing_before(trace, step, request))
 
 
 def _exceeds_approval(trace: Trace, request: Message) -> bool:
@@ -189,17 +212,11 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
 @rule("ORD-001", "MUST", source=FLOW)
 def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
     """A message comes after everything that the flow says must come before it."""
-    first = _came(trace)
     for message in trace.beckn:
         step = _step(trace, message)
         if step is None or message.deliberate is not None or message.reading.error is not None:
             continue
-        name = _about(trace, message)
-        missing = [
-            f"{row} of {who}"
-            for row, who in _prerequisites(step, name, first)
-            if first.get((row, who), message.number) >= message.number
-        ]
+        missing = _missing_before(trace, step, message)
         yield outcome(
             not missing,
             by=message.sender,
@@ -209,10 +226,17 @@ def nothing_comes_too_early(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-def _prerequisites(step: Step, name: str | None, first: dict[Row, int]) -> Iterator[Row]:
-    yield from ((row, name) for row in step.after)
+def _missing_before(trace: Trace, step: Step, message: Message) -> list[str]:
+    """Tell which rows had to come before a message and did not."""
+    came, number = _came(trace), message.number
+    name = _about(trace, message)
+    missing = [
+        f"{row} of {name}" for row in step.after if came.get(row, {}).get(name, number) >= number
+    ]
     for row in step.after_all:
-        yield from (key for key in first if key[0] == row)
+        if _last_came(trace).get(row, 0) >= number:
+            missing += [f"{row} of {who}" for who, first in came[row].items() if first >= number]
+    return missing
 
 
 @rule("ORD-002", "MUST", source=FLOW)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gridwitness import signing
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,11 +118,13 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
 
 def _answers_a_request(trace: Trace, message: Message) -> bool:
     """Tell whether a callback is solicited: it has the message id of a request."""
-    message_id = message.reading.envelope.message_id
-    return message.is_callback and any(
-        request.reading.envelope.message_id == message_id
-        for request in trace.of(message.action.removeprefix("on_"))
-    )
+    asked = message.action.removeprefix("on_"), message.reading.envelope.message_id
+    return message.is_callback and asked in _asked(trace)
+
+
+@once
+def _asked(trace: Trace) -> set[tuple[str, str | None]]:
+    return {(request.action, request.reading.envelope.message_id) for request in trace.requests}
 
 
 def _status(check: signing.SignatureCheck | None) -> str:

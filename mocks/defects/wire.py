@@ -158,12 +158,14 @@ DEFECTS = (
         "sends its NACKs with HTTP 200",
         in_answer(_always_ok),
         also=("SIG-003",),
+        scenario="An offer that was changed",
     ),
     Defect(
         "refuses-without-a-reason",
         "ACK-004",
         "sends NACKs without an error",
         in_answer(_without_reason),
+        scenario="An offer that was changed",
     ),
     # -- SIG
     Defect(
@@ -186,6 +188,7 @@ DEFECTS = (
         "accepts messages whose signature does not verify",
         Conduct(verifies_signatures=False),
         also=("COR-004", "ORD-003"),
+        scenario="An offer that was changed",
     ),
     Defect(
         "signs-for-ever",
@@ -239,6 +242,7 @@ DEFECTS = (
         "refuses a message and acts on it all the same",
         Conduct(calls_back_after_refusal=True),
         also=("COR-004", "MKT-001", "ORD-003"),
+        scenario="An offer that falls",
     ),
     Defect(
         "renames-the-contract",
@@ -256,6 +260,7 @@ DEFECTS = (
         "clears as soon as the first participant has confirmed",
         Conduct(waits_for_all=False),
         also=("COR-004", "ORD-003"),
+        scenario="A market waits",
     ),
     Defect(
         "asks-for-a-choice",
