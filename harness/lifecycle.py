@@ -66,7 +66,7 @@ class Action:
 
     needs: requests one of which must have come before; is_answered_once: one callback
     at most; is_pushed: its callback may come unasked; after: how a contract may have
-    ended before it.
+    ended before it; is_last: it must have ended.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Action:
     is_answered_once: bool
     is_pushed: bool
     is_skippable: bool
+    is_last: bool
     after: tuple[str, ...]
     why: str
     source: str
@@ -134,6 +135,7 @@ def _action(row: dict[str, Any]) -> Action:
         is_answered_once=row["answers"] == "one",
         is_pushed=row["unsolicited"],
         is_skippable=row["skippable"],
+        is_last=row.get("last", False),
         after=tuple(row["after"]),
         why=row["why"],
         source=row["source"],
@@ -179,7 +181,7 @@ def _actions() -> Iterator[str]:
             "one" if action.is_answered_once else "any number",
             "yes" if action.is_pushed else "no",
             "yes" if action.is_skippable else "no",
-            " or ".join(action.needs),
+            " or ".join(action.needs) + (", and the end" if action.is_last else ""),
             ", ".join(action.after),
             f"{action.why} ({action.source})",
         )

@@ -163,7 +163,7 @@ def order_state_fits(trace: Trace) -> Iterator[Outcome]:
 
 @rule("LIF-005", "MUST", source=PATHS)
 def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
-    """An action comes only after the action that it needs, in the same transaction.
+    """An action comes only after what it needs: another action, or the end of the contract.
 
     Where a feature states the sequence, ORD-001 judges that instead. A transaction that begins
     with what needs something continues an older one; of that nothing is known.
@@ -171,13 +171,22 @@ def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
     if trace.scene.sequence:
         return
     asked: dict[str, set[str]] = {}
-    actions = tables().actions
+    told: set[str] = set()
+    over, actions = _Ends(), tables().actions
     for message in trace.beckn:
         transaction, action = _transaction(message), message.action
         if transaction is None:
             continue
         came = asked.setdefault(transaction, set())
         needs = _needs(message)
+        if action in actions and actions[action].is_last and transaction in told:
+            yield outcome(
+                over.how(message) is not None,
+                by=message.sender,
+                message=message,
+                observed=f"{action} while the contract goes on",
+                expected=f"{action} after it was completed or cancelled",
+            )
         if needs and came and message.deliberate is None:
             yield outcome(
                 not came.isdisjoint(needs),
@@ -188,6 +197,9 @@ def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
             )
         if not message.is_callback and action in actions:
             came.add(action)
+        if message.is_callback and any(_states(message)):
+            told.add(transaction)
+        over.note(message)
 
 
 def _needs(message: Message) -> tuple[str, ...]:

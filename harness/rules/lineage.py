@@ -6,13 +6,16 @@ pay-as-clear market compares as a market: approval and charges (MKT-003, SET-006
 (MKT-010), interval (MKT-011), currency of the settlement (SET-008), readings (SET-005,
 SET-007); ids of a callback against its own request (COR-001, COR-006).
 
-A value that breaks a rule is held against whoever brought it in, each time; whoever else
+A value that breaks the table is held against whoever brought it in, each time; whoever else
 repeats it is not to blame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from gridwitness.acks import ACK
@@ -20,9 +23,10 @@ from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
 from gridwitness.story import story
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterator
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
@@ -34,8 +38,8 @@ SKEW = timedelta(seconds=5)
 """How far two clocks may differ (NFH-007, CON-004-13)."""
 
 MOST_NAMED = 3
-Known = dict["Hashable", "str | None"]
-"""The values that were stated of one thing, each with who brought it in against the table."""
+MOST_TOLD, MOST_LETTERS = 8, 100
+"""How much of what was sent is told: of a table, and of a text."""
 
 
 def _transaction(message: Message) -> str | None:
@@ -48,6 +52,24 @@ def _counts(message: Message) -> bool:
     return message.deliberate is None and (message.is_callback or not refused)
 
 
+@dataclass
+class Known:
+    """What was stated of one thing before.
+
+    lawful: in a catalogue, first, or by who may; brought: by whom against the table.
+    """
+
+    lawful: set[Hashable] = field(default_factory=set["Hashable"])
+    brought: dict[Hashable, str | None] = field(default_factory=dict["Hashable", "str | None"])
+
+    def holds(self, value: Hashable, sender: str | None) -> bool:
+        """Tell whether a value was stated before: lawfully, or by somebody else."""
+        return value in self.lawful or self.brought.get(value, sender) != sender
+
+    def words(self) -> str:
+        return " or ".join(_words(value) for value in islice(self.lawful, MOST_NAMED))
+
+
 def _carried(
     trace: Trace, *kinds: str, elsewhere: frozenset[int] = frozenset()
 ) -> Iterator[Outcome]:
@@ -55,7 +77,17 @@ def _carried(
 
     elsewhere numbers the messages that another rule judges for it.
     """
+    for kind in kinds:
+        for found in _compared(trace).get(kind, ()):
+            if found.message.number not in elsewhere:
+                yield found
+
+
+@once
+def _compared(trace: Trace) -> dict[str, list[Outcome]]:
+    """Compare everything that is carried, in one pass; by kind."""
     rows = tables().carried
+    found: dict[str, list[Outcome]] = {}
     offered: dict[tuple[str, str], Known] = {}
     agreed: dict[tuple[str, str, str], Known] = {}
     for message in trace.beckn:
@@ -64,55 +96,47 @@ def _carried(
             continue
         is_catalogue = message.reading.contract is None
         for said in message.stated:
-            if said.kind not in kinds:
+            row = rows.get(said.kind)
+            if row is None:
                 continue
             value = _comparable(said)
             if is_catalogue:
-                offered.setdefault((said.kind, said.of), {})[value] = None
+                offered.setdefault((said.kind, said.of), Known()).lawful.add(value)
                 continue
             key = (transaction, said.kind, said.of)
-            known = agreed.get(key) or offered.get((said.kind, said.of))
+            known = agreed.get(key)
             if known is None:
-                agreed[key] = {value: None}
-                continue
-            may_change = message.action in rows[said.kind].by
-            kept = may_change or _is_known(known, value, message.sender)
-            if message.number not in elsewhere:
-                yield _kept(message, said, known, kept=kept)
-            if may_change and known.get(value, "") is not None:
-                agreed[key] = {value: None}
-            elif value not in known:
-                agreed[key] = known | {value: message.sender or ""}
+                shown = offered.get((said.kind, said.of))
+                known = agreed[key] = Known(set(shown.lawful) if shown else {value})
+                if shown is None:
+                    continue  # the first word about it
+            kept = message.action in row.by or known.holds(value, message.sender)
+            found.setdefault(said.kind, []).append(_outcome(message, said, known, kept=kept))
+            if message.action in row.by:
+                if value not in known.lawful:
+                    agreed[key] = Known({value})
+            elif value not in known.lawful:
+                known.brought.setdefault(value, message.sender)
+    return found
 
 
-def _is_known(known: Known, value: Hashable, sender: str | None) -> bool:
-    """Tell whether a value was stated before: lawfully, or by somebody else."""
-    return value in known and (known[value] is None or known[value] != sender)
-
-
-def _kept(message: Message, said: Stated, known: Known, *, kept: bool) -> Outcome:
-    if kept:
-        return outcome(kept, by=message.sender, message=message)
+def _outcome(message: Message, said: Stated, known: Known, *, kept: bool) -> Outcome:
     of = f" of {said.of}" if said.of else ""
-    before = " or ".join(_words(value) for value in _lawful(known)[:MOST_NAMED])
     return outcome(
         kept,
         by=message.sender,
         message=message,
-        observed=f"{message.action} states the {said.kind}{of} as {_words(said.value)}",
-        expected=f"{before}, as stated before",
+        observed="" if kept else f"{message.action}: the {said.kind}{of} is {_words(said.value)}",
+        expected="" if kept else f"{known.words()}, as stated before",
         pointer=said.pointer,
     )
 
 
-def _lawful(known: Known) -> list[Hashable]:
-    return [value for value, liar in known.items() if liar is None]
-
-
 def _words(value: Hashable) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(_words(item) for item in cast('tuple[Hashable, ...]', value))})"
-    return str(value)
+        items = cast("tuple[Hashable, ...]", value)
+        return f"({', '.join(_words(item) for item in islice(items, MOST_TOLD))})"
+    return str(value)[:MOST_LETTERS]
 
 
 def _comparable(said: Stated) -> Hashable:
@@ -154,18 +178,18 @@ def parties_to_a_transaction_stay(trace: Trace) -> Iterator[Outcome]:
         if _transaction(message) is None or not _counts(message):
             continue
         changed = [
-            (field, value, known)
-            for field, value, known in book.changes(message)
-            if not _is_known_wrong(trace, message, field, value)
+            (name, value, known)
+            for name, value, known in book.changes(message)
+            if not _is_known_wrong(trace, message, name, value)
         ]
-        field, value, known = changed[0] if changed else ("bap_id", "", {})
+        name, value, known = changed[0] if changed else ("bap_id", "", Known())
         yield outcome(
             not changed,
             by=message.sender,
             message=message,
-            observed=f"{field} is {value}",
-            expected=f"{' or '.join(map(_words, _lawful(known)))}, as before in this transaction",
-            pointer=message.context_pointer(field),
+            observed=f"{name} is {value}",
+            expected=f"{known.words()}, as before in this transaction",
+            pointer=message.context_pointer(name),
         )
 
 
@@ -184,9 +208,9 @@ class _Parties:
         """Yield each field that is not as before: its name, its value, what was known."""
         said, transaction = message.reading.envelope, _transaction(message) or ""
         bap, bpp = said.bap_id, said.bpp_id
-        for field, of, value in (("bap_uri", bap, said.bap_uri), ("bpp_uri", bpp, said.bpp_uri)):
+        for name, of, value in (("bap_uri", bap, said.bap_uri), ("bpp_uri", bpp, said.bpp_uri)):
             if of is not None and value is not None:
-                yield from self._compare(message, field, of, value.rstrip("/"))
+                yield from self._compare(message, name, of, value.rstrip("/"))
         parties = self._parties.setdefault(transaction, set())
         parties |= {str(one.value) for one in message.stated if one.kind == "named"}
         if bap is not None and bap not in parties:
@@ -199,23 +223,24 @@ class _Parties:
             parties.add(bpp)
 
     def _compare(
-        self, message: Message, field: str, of: str, value: str
+        self, message: Message, name: str, of: str, value: str
     ) -> Iterator[tuple[str, str, Known]]:
-        key = (_transaction(message) or "", field, of)
-        known = self._known.setdefault(key, {})
-        if known and not _is_known(known, value, message.sender):
-            yield field, value, dict(known)
-        known.setdefault(value, (message.sender or "") if known else None)
+        key = (_transaction(message) or "", name, of)
+        known = self._known.setdefault(key, Known({value}))
+        if not known.holds(value, message.sender):
+            yield name, value, known
+        if value not in known.lawful:
+            known.brought.setdefault(value, message.sender)
 
 
-def _is_known_wrong(trace: Trace, message: Message, field: str, value: str) -> bool:
+def _is_known_wrong(trace: Trace, message: Message, name: str, value: str) -> bool:
     """Tell whether the scenario itself shows that a value is wrong: that is ENV-009's."""
     caller, called = message.sender, message.receiver
     if message.is_callback:
         caller, called = called, caller
-    actor = (caller if field.startswith("bap") else called) or ""
-    book = trace.scene.ids if field.endswith("_id") else trace.scene.uris
-    if field == "bap_uri":
+    actor = (caller if name.startswith("bap") else called) or ""
+    book = trace.scene.ids if name.endswith("_id") else trace.scene.uris
+    if name == "bap_uri":
         return False  # ENV-009 lets a provider be called back anywhere
     return actor in book and book[actor].rstrip("/") != value.rstrip("/")
 
@@ -325,11 +350,13 @@ def _dated(message: Message) -> datetime | None:
     return _instant(message.reading.envelope.timestamp)
 
 
-def _answers(trace: Trace) -> Iterator[tuple[Message, Message]]:
-    """Yield each callback with its request: whose id it echoes, or the last of its action.
+@once
+def _answers(trace: Trace) -> list[tuple[Message, Message]]:
+    """Give each callback with its request: whose id it echoes, or the last of its action.
 
     A callback that may come unasked answers only the request whose id it echoes.
     """
+    found: list[tuple[Message, Message]] = []
     actions = tables().actions
     echoed: dict[tuple[str | None, ...], Message] = {}
     last: dict[tuple[str | None, ...], Message] = {}
@@ -343,7 +370,8 @@ def _answers(trace: Trace) -> Iterator[tuple[Message, Message]]:
         if request is None and not (name in actions and actions[name].is_pushed):
             request = last.get((envelope.transaction_id, name))
         if request is not None:
-            yield message, request
+            found.append((message, request))
+    return found
 
 
 @rule("LIN-009", "MUST", source="NFH-013, CON-013-04 and 16; Beckn v2.0.0, api, messageId")
