@@ -121,13 +121,7 @@ class ClearingAgent(Actor):
         entry = market.entries.get(contract.participant_id)
         if entry is None:
             return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
-        if message.action == "status":
-            return None
-        if entry.withdrawn:
-            return Refusal(400, "BIZ_ALREADY_CANCELLED", "this offer was withdrawn")
-        if message.action == "cancel" and market.cleared:
-            return Refusal(400, "POL_CANCELLATION_NOT_ALLOWED", "the market has cleared")
-        return None
+        return None if message.action == "status" else _refuses_change(message, market, entry)
 
     def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
         curve = contract.curve
@@ -349,6 +343,15 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _refuses_change(message: Message, market: Market, entry: Entry) -> Refusal | None:
+    """Refuse to move what was withdrawn, and to withdraw what has cleared."""
+    if entry.withdrawn:
+        return Refusal(400, "BIZ_ALREADY_CANCELLED", "this offer was withdrawn")
+    if message.action == "cancel" and market.cleared:
+        return Refusal(400, "POL_CANCELLATION_NOT_ALLOWED", "the market has cleared")
+    return None
 
 
 def _trade(entry: Entry) -> terms.Trade:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gridwitness.dialects.base import Json
     from gridwitness.views import Number
 
+Table = tuple[tuple["Number | str | None", ...], ...]
+"""A column of an interval table: the values of each interval."""
+
 Entry = tuple[str, "dict[str, Json]"]
 """An object, with the pointer to it."""
 
@@ -245,14 +248,9 @@ def _series(of: str, table: dict[str, Json], at: str) -> Iterator[Stated]:
     """Read the columns of an interval table that have to be carried."""
     if not table:
         return
-    columns: dict[str, list[Json]] = {}
-    for _, interval in _entries(table, "intervals", at):
-        for _, payload in _entries(interval, "payloads", at):
-            if isinstance(kind := payload.get("type"), str):
-                columns.setdefault(kind, []).append(payload.get("values"))
+    stated = _columns(table)
     yield from _period(_object(table.get("intervalPeriod")), "start", f"{at}/intervalPeriod", of)
     place = f"{at}/intervals"
-    stated = {kind: rows for kind, values in columns.items() if any(rows := _table(values))}
     for kind, said in _COLUMNS.items():
         if kind in stated:
             yield Stated(said, of, stated[kind], place)
@@ -267,7 +265,17 @@ def _series(of: str, table: dict[str, Json], at: str) -> Iterator[Stated]:
             yield Stated(said, f"{kind} of {of}", units, pointer)
 
 
-def _table(column: list[Json]) -> tuple[tuple[Number | str | None, ...], ...]:
+def _columns(table: dict[str, Json]) -> dict[str, Table]:
+    """Give the columns of a table that hold anything, by payload type: a row an interval."""
+    columns: dict[str, list[Json]] = {}
+    for _, interval in _entries(table, "intervals", ""):
+        for _, payload in _entries(interval, "payloads", ""):
+            if isinstance(kind := payload.get("type"), str):
+                columns.setdefault(kind, []).append(payload.get("values"))
+    return {kind: rows for kind, values in columns.items() if any(rows := _rows(values))}
+
+
+def _rows(column: list[Json]) -> Table:
     return tuple(tuple(_plain(value) for value in _list(values)) for values in column)
 
 

@@ -100,9 +100,7 @@ def _fits(message: Message, machine: Machine, said: Stated) -> Outcome:
     )
 
 
-_KNOWN_ACTIONS = frozenset(
-    name for action in tables().actions for name in (action, f"on_{action}")
-)
+_KNOWN_ACTIONS = frozenset(name for action in tables().actions for name in (action, f"on_{action}"))
 
 
 @rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions")

@@ -12,7 +12,7 @@ repeats it is not to blame.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable  # noqa: TC003 (dataclass fields)
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -86,38 +86,50 @@ def _carried(
 @once
 def _compared(trace: Trace) -> dict[str, list[Outcome]]:
     """Compare everything that is carried, in one pass; by kind."""
-    rows = tables().carried
     found: dict[str, list[Outcome]] = {}
-    offered: dict[tuple[str, str], Known] = {}
-    agreed: dict[tuple[str, str, str], Known] = {}
+    book = _Book()
     for message in trace.beckn:
-        transaction = _transaction(message)
-        if transaction is None or not _counts(message):
+        if _transaction(message) is None or not _counts(message):
             continue
         is_catalogue = message.reading.contract is None
         for said in message.stated:
-            row = rows.get(said.kind)
+            row = tables().carried.get(said.kind)
             if row is None:
                 continue
-            value = _comparable(said)
             if is_catalogue:
-                offered.setdefault((said.kind, said.of), Known()).lawful.add(value)
-                continue
-            key = (transaction, said.kind, said.of)
-            known = agreed.get(key)
-            if known is None:
-                shown = offered.get((said.kind, said.of))
-                known = agreed[key] = Known(set(shown.lawful) if shown else {value})
-                if shown is None:
-                    continue  # the first word about it
-            kept = message.action in row.by or known.holds(value, message.sender)
-            found.setdefault(said.kind, []).append(_outcome(message, said, known, kept=kept))
-            if message.action in row.by:
-                if value not in known.lawful:
-                    agreed[key] = Known({value})
-            elif value not in known.lawful:
-                known.brought.setdefault(value, message.sender)
+                book.show(said)
+            elif one := book.agree(message, said, may_change=message.action in row.by):
+                found.setdefault(said.kind, []).append(one)
     return found
+
+
+class _Book:
+    """What is known of everything that is carried, by kind and by what it is of."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, str], Known] = {}
+        self._agreed: dict[tuple[str | None, str, str], Known] = {}
+
+    def show(self, said: Stated) -> None:
+        """Note what a catalogue offers."""
+        self._shown.setdefault((said.kind, said.of), Known()).lawful.add(_comparable(said))
+
+    def agree(self, message: Message, said: Stated, *, may_change: bool) -> Outcome | None:
+        """Compare with what was stated before, and note it; None for the first word."""
+        value, key = _comparable(said), (_transaction(message), said.kind, said.of)
+        known = self._agreed.get(key)
+        if known is None:
+            shown = self._shown.get((said.kind, said.of))
+            known = self._agreed[key] = Known(set(shown.lawful) if shown else {value})
+            if shown is None:
+                return None
+        kept = may_change or known.holds(value, message.sender)
+        one = _outcome(message, said, known, kept=kept)
+        if may_change and value not in known.lawful:
+            self._agreed[key] = Known({value})
+        elif value not in known.lawful:
+            known.brought.setdefault(value, message.sender)
+        return one
 
 
 def _outcome(message: Message, said: Stated, known: Known, *, kept: bool) -> Outcome:
