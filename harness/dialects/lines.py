@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gridwitness.dialects.base import Json
-    from gridwitness.views import Number
 
-Table = tuple[tuple["Number | str | None", ...], ...]
+Cell = int | Decimal | str | None
+Table = tuple[tuple[Cell, ...], ...]
 """A column of an interval table: the values of each interval."""
 
 Entry = tuple[str, "dict[str, Json]"]
@@ -334,7 +334,7 @@ def _period(period: dict[str, Json], start: str, at: str, of: str = "") -> Itera
         yield Stated("delivery", of, (begins, length), at)
 
 
-def _plain(value: Json) -> Number | str | None:
+def _plain(value: Json) -> Cell:
     """Give a number or a text as it is; whatever else compares as nothing."""
     return value if isinstance(value, int | Decimal | str) else None
 

@@ -332,13 +332,14 @@ def _payment_link(body: Json) -> str | None:
     stack: list[tuple[str, Json]] = [("", body)]
     while stack:
         pointer, value = stack.pop()
+        inside: list[tuple[str, Json]] = []
         if isinstance(value, dict):
-            for key, inner in cast("dict[str, Json]", value).items():
-                if key in PAYMENT_LINKS:
-                    return f"{pointer}/{key}"
-                if isinstance(inner, dict | list):
-                    stack.append((f"{pointer}/{key}", inner))
+            inside = list(cast("dict[str, Json]", value).items())
         elif isinstance(value, list):
-            inside = enumerate(cast("list[Json]", value))
-            stack.extend((f"{pointer}/{i}", v) for i, v in inside if isinstance(v, dict | list))
+            inside = [(str(n), one) for n, one in enumerate(cast("list[Json]", value))]
+        for key, one in inside:
+            if key in PAYMENT_LINKS:
+                return f"{pointer}/{key}"
+            if isinstance(one, dict | list):
+                stack.append((f"{pointer}/{key}", cast("Json", one)))
     return None
