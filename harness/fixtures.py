@@ -21,6 +21,7 @@ from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
+from gridwitness.profile import SEATS
 from gridwitness.registry import Record
 from gridwitness.signing import read_private_key
 from gridwitness.trace import Scene
@@ -105,8 +106,9 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
 
 
 def _subject(casting: Casting) -> str:
-    """Give the actor that is judged: who misbehaves when a defect is tried, or the seat."""
-    return DEFECTS[casting.defect].role if casting.defect else casting.seat
+    """Give the role that is judged: the seat's, or that of who misbehaves and has no seat."""
+    misbehaves = DEFECTS[casting.defect].role if casting.defect else casting.seat
+    return casting.seat if misbehaves in SEATS.values() else misbehaves
 
 
 @pytest.fixture
@@ -125,14 +127,14 @@ def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene
     )
 
 
-def every_scenario(plan: Plan) -> set[tuple[str, str, str, str | None]]:
-    """Give what a plan asks for: feature, scenario, dialect and defect of each."""
+def every_scenario(plan: Plan) -> set[tuple[str, str, str, str, str | None]]:
+    """Give what a plan asks for: feature, scenario, seat, dialect and defect of each."""
     return {
-        (feature_path(Path(feature.filename)), name, casting.dialect, casting.defect)
+        (feature_path(Path(feature.filename)), name, casting.seat, casting.dialect, casting.defect)
         for feature in get_features([str(FEATURES)])
-        for name in feature.scenarios
+        for name, scenario in feature.scenarios.items()
         for casting in plan.castings
-        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags
+        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags | scenario.tags
         and is_cast(casting, feature_path(Path(feature.filename)), name)
     }
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gridwitness.views import EnergyContract
 
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
+ASKING, ASKED = (PARTICIPANT, AGENT), (AGENT, UTILITY)
+"""Who sends requests, and who answers them by callbacks; the clearing agent does both."""
 
 
 @dataclass(frozen=True)

@@ -178,12 +178,12 @@ class Actor:
         if self.conduct.verifies_signatures and inbound.signature.subscriber_id != caller:
             text = f"signed by {inbound.signature.subscriber_id}, sent as {caller}"
             return Refusal(401, "AUT_UNAUTHORIZED_ACTION", text)
+        if inbound.action in self.conduct.refuses_actions:
+            return Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
         if message.is_callback:
             return None
         if inbound.action not in self.handlers():
             return Refusal(404, "NET_NOT_IMPLEMENTED", f"{self.role}: no {inbound.action} here")
-        if inbound.action in self.conduct.refuses_actions:
-            return Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
         return self.refuses(message)
 
     def _acknowledge(self, message: Message, refusal: Refusal | None) -> Answer:

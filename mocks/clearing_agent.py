@@ -4,9 +4,10 @@ Belongs here: the agent's part of a pay-as-clear market, built on reference_impl
 Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
-in one dialect. It clears when everyone whose offer was approved has confirmed. Until
-then a participant may cancel: it is withdrawn and the market clears without it;
-afterwards a cancel is refused, for the others' trades rest on it.
+in one dialect. It clears when everyone whose offer was approved has confirmed, or some
+time after the first of them has. Until then a participant may cancel: it is withdrawn and
+the market clears without it; afterwards a cancel is refused, for the others' trades rest
+on it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message
 
 FEE_PER_KWH = Decimal("0.01")
+GATE_S = 15.0
+"""How long after the first confirm it waits for the others: half of what a participant waits."""
 
 
 @dataclass
@@ -68,7 +71,17 @@ class Market:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     cleared: bool = False
+    gate: asyncio.TimerHandle | None = None
+    """When it clears without those who have not confirmed."""
     flows: list[terms.Flow] | None = None
+
+    @property
+    def active(self) -> list[Entry]:
+        return [entry for entry in self.entries.values() if not entry.withdrawn]
+
+    @property
+    def committed(self) -> list[Entry]:
+        return [entry for entry in self.active if entry.confirm is not None]
 
 
 class ClearingAgent(Actor):
@@ -121,6 +134,8 @@ class ClearingAgent(Actor):
         entry = market.entries.get(contract.participant_id)
         if entry is None:
             return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
+        if message.action == "confirm" and contract.curve is None:
+            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "a confirm needs the curve")
         return None if message.action == "status" else _refuses_change(message, market, entry)
 
     def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
@@ -182,27 +197,48 @@ class ClearingAgent(Actor):
         market = self._market(message)
         contract = message.reading.contract
         market.entries[(contract.participant_id if contract else None) or ""].confirm = message
-        await self._clear_when_ready(market)
+        if market.cleared:
+            await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
+        else:
+            await self._clear_when_ready(market)
 
     async def _withdraw(self, message: Message) -> None:
         market, contract = self._market(message), message.reading.contract
         entry = market.entries[(contract.participant_id if contract else None) or ""]
-        entry.withdrawn = True
         ended = replace(entry.contract, status="TERMINATED")
         if not self.conduct.forgets_cancellations:
-            entry.contract = ended
+            entry.contract, entry.withdrawn = ended, True
         await self.reply(message, Say(contract=ended))
-        await self._clear_when_ready(market)
+        if not market.cleared:
+            await self._clear_when_ready(market)
 
     async def _clear_when_ready(self, market: Market) -> None:
-        forgets = self.conduct.forgets_cancellations
-        entries = [e for e in market.entries.values() if forgets or not e.withdrawn]
-        committed = [entry for entry in entries if entry.confirm is not None]
-        everyone = len(committed) == len(entries)
-        if market.cleared or not committed or (self.conduct.waits_for_all and not everyone):
+        if not market.committed:
             return
+        everyone = len(market.committed) == len(market.active)
+        if everyone or not self.conduct.waits_for_all:
+            await self._close(market)
+        else:
+            self._open_gate(market)
+
+    def _open_gate(self, market: Market) -> None:
+        if market.gate is None:
+            wait_s = GATE_S * self.setting.patience
+            loop = asyncio.get_running_loop()
+            market.gate = loop.call_later(wait_s, lambda: self._spawn(self._close(market)))
+
+    async def _close(self, market: Market) -> None:
+        """Clear with those who have confirmed; who confirms later is too late."""
+        if market.gate is not None:
+            market.gate.cancel()
         market.cleared = True
-        await self._clear(market, committed)
+        await self._clear(market, market.committed)
+
+    async def leave(self) -> None:
+        for market in self._markets.values():
+            if market.gate is not None:
+                market.gate.cancel()
+        await super().leave()
 
     async def _clear(self, market: Market, committed: list[Entry]) -> None:
         try:

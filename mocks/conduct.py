@@ -51,8 +51,10 @@ class Conduct:
     urls      where the message is posted
     answers   the synchronous answer
     silent_on callbacks that are never sent
+    leaves_out
+              requests of a participant that are never sent
     refuses_actions
-              requests that are refused whatever they say
+              messages that are refused whatever they say
     answers_twice
               requests that are called back twice
     """
@@ -64,6 +66,7 @@ class Conduct:
     urls: Callable[[str, str], str] = _same_url
     answers: Callable[[Answer], Answer] = _same_answer
     silent_on: frozenset[str] = frozenset()
+    leaves_out: frozenset[str] = frozenset()
     refuses_actions: frozenset[str] = frozenset()
     verifies_signatures: bool = True
     refuses_bad_offers: bool = True

@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from gridwitness.errors import UserError
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.participant import MarketParticipant, Wish
@@ -59,7 +60,8 @@ class Cast:
     cancels: when a participant cancels, by its name: BEFORE or AFTER the market has cleared.
     last_confirms_late: the last participant waits a moment in which nothing may clear.
     patience scales every deadline that follows from a message's ttl.
-    broken names the role that misbehaves and how; it is how defects are tried.
+    broken names the role that misbehaves and how; it is how defects are tried. Of the
+    participants it is the one that takes their seat: the first honest one.
     """
 
     wishes: Mapping[str, Wish]
@@ -74,6 +76,18 @@ class Cast:
     def conduct(self, role: str) -> Conduct:
         return self.broken[1] if self.broken and self.broken[0] == role else RIGHT
 
+    @property
+    def subject(self) -> str:
+        """The participant that takes the participants' seat; UserError when none is honest."""
+        for name, wish in self.wishes.items():
+            if wish.fault is None:
+                return name
+        raise UserError(
+            "nobody honest takes part",
+            where="the market participants",
+            mend="name one whose offer is not spoilt",
+        )
+
 
 def fresh_interval(duration_h: Fraction) -> Interval:
     """Draw a delivery interval that no other market trades: a full minute in the next decade."""
@@ -87,9 +101,13 @@ def play(
 ) -> tuple[Trace, list[BaseException]]:
     """Play a market to its end; returns the trace, and what failed in our own code.
 
+    Where a scene's subject is the market participant, it is the first honest one.
+
     The phases (discover, init, confirm, status) follow one another; within a phase
     all participants act at once. Whoever gets no answer that lets it go on, stops.
     """
+    broken = None if cast.conduct(PARTICIPANT) is RIGHT else cast.subject
+    subject = cast.subject if scene.subject == PARTICIPANT else scene.subject
     wire = sandbox.wire
     recorder = wire.record()
     setting = replace(sandbox.setting, patience=cast.patience)
@@ -108,9 +126,9 @@ def play(
             sandbox.signer(name),
             wish,
             scene.dialect,
-            cast.conduct(PARTICIPANT) if position == 0 else RIGHT,
+            cast.conduct(PARTICIPANT) if name == broken else RIGHT,
         )
-        for position, (name, wish) in enumerate(cast.wishes.items())
+        for name, wish in cast.wishes.items()
     ]
     actors: list[Actor] = [utility, *participants]
     if sandbox.outsider is None:
@@ -132,7 +150,7 @@ def play(
     finally:
         for actor in actors:
             wire.call(actor.leave)
-    known = replace(scene, roles=roles, ids=ids, uris=uris, sequence=sequence)
+    known = replace(scene, subject=subject, roles=roles, ids=ids, uris=uris, sequence=sequence)
     trace = Trace(known, recorder.messages())
     return trace, [defect for actor in actors for defect in actor.defects]
 

@@ -59,6 +59,15 @@ class MarketParticipant(Actor):
 
     async def discover(self, agent: Record, interval: Interval) -> bool:
         """Look for an offer to trade in an interval; False when there is none."""
+        if "discover" in self.conduct.leaves_out:
+            self.contract = EnergyContract(
+                status="PENDING",
+                participant_id=self.id,
+                clearing_agent_id=agent.subscriber_id,
+                meter_id=self.wish.meter_id,
+                interval=interval,
+            )
+            return True
         found = await self._ask("discover", agent, Say(intent=Intent(interval=interval)))
         for offer in found.offers if found else ():
             if offer.pricing_model == "PAY_AS_CLEAR" and offer.interval is not None:
@@ -132,6 +141,8 @@ class MarketParticipant(Actor):
         ttl: str = TTL,
         until: Callable[[Message], bool] | None = None,
     ) -> Reading | None:
+        if action in self.conduct.leaves_out:
+            return None
         message = await self.ask(
             action,
             agent,

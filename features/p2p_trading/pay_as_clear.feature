@@ -1,4 +1,4 @@
-@seat:clearing-agent
+@seat:clearing-agent @seat:market-participant
 Feature: Energy is traded between neighbours in a pay-as-clear market
   Participants offer curves and commit to them. When all have committed, the
   clearing agent finds one price, has every trade locked by the utility, and

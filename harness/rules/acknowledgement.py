@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,11 @@ def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
 
 
 @rule(
-    "ACK-004", "MUST", source="NFH-008, CON-021-02; certification draft, C-BPP-05", on_refusal=True
+    "ACK-004",
+    "MUST",
+    source="NFH-008, CON-021-02; certification draft, C-BPP-05",
+    judges=ASKED,  # nobody sends a callback yet that ought to be refused
+    on_refusal=True,
 )
 def refusal_says_why(trace: Trace) -> Iterator[Outcome]:
     """A NACK carries an error with a code."""

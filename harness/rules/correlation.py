@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED, ASKING
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def _expects_callback(message: Message) -> bool:
     return message.deadline_s is not None
 
 
-@rule("COR-001", "MUST", source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04")
+@rule(
+    "COR-001",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04",
+    judges=ASKED,
+)
 def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
     """A callback carries the message id of the request it answers."""
     for request in trace.requests:
@@ -43,7 +49,12 @@ def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-002", "MUST", source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05")
+@rule(
+    "COR-002",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05",
+    judges=ASKED,
+)
 def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     """A callback carries a transaction id under which its receiver asked something."""
     for message in trace.beckn:
@@ -70,7 +81,12 @@ def _opened(trace: Trace) -> dict[tuple[str | None, str | None], int]:
     return first
 
 
-@rule("COR-003", "MUST", source="NFH-013, CON-013-16: a request has a message id of its own")
+@rule(
+    "COR-003",
+    "MUST",
+    source="NFH-013, CON-013-16: a request has a message id of its own",
+    judges=ASKING,
+)
 def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     """A request carries a message id that no earlier request of its sender carried."""
     seen: set[tuple[str | None, str]] = set()
@@ -99,7 +115,12 @@ def _withdrawn(trace: Trace) -> set[str | None]:
     }
 
 
-@rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
+@rule(
+    "COR-004",
+    "MUST",
+    source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl",
+    judges=ASKED,
+)
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was acknowledged gets its callback before its ttl has passed.
 
@@ -129,7 +150,12 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-006", "MUST", source="Beckn v2.0.0, api: order and contract are known by their id")
+@rule(
+    "COR-006",
+    "MUST",
+    source="Beckn v2.0.0, api: order and contract are known by their id",
+    judges=ASKED,
+)
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""
     for request in trace.requests:
@@ -175,6 +201,7 @@ def _astray(trace: Trace) -> dict[str, list[Message]]:
     "COR-005",
     "MUST",
     source="NFH-013, CON-013-09: a NACK is not followed by a callback",
+    judges=ASKED,
     on_refusal=True,
 )
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:

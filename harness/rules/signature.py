@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gridwitness import signing
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("SIG-003", "MUST", source=f"{D13}; certification draft, C-ALL-04", on_refusal=True)
+@rule(
+    "SIG-003",
+    "MUST",
+    source=f"{D13}; certification draft, C-ALL-04",
+    judges=ASKED,  # nobody sends a spoilt callback yet
+    on_refusal=True,
+)
 def bad_signature_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A message whose signature does not verify is refused with 401."""
     for message in trace.beckn:
@@ -89,7 +96,7 @@ def signature_is_short_lived(trace: Trace) -> Iterator[Outcome]:
 _DAY_S = 86_400
 
 
-@rule("SIG-005", "MUST", source="NFH-007, sections 4 and 5: CON-004-09, CON-004-10")
+@rule("SIG-005", "MUST", source="NFH-007, sections 4 and 5: CON-004-09, CON-004-10", judges=ASKED)
 def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
     """A callback and an acknowledgement are signed over the signature of what they answer."""
     edition = editions()[trace.scene.edition]

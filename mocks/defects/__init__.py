@@ -9,11 +9,11 @@ that its rule fires, and no MUST rule that the defect does not name.
 
 from __future__ import annotations
 
-from gridwitness.mocks.defects import lifecycle, lineage, market, wire
+from gridwitness.mocks.defects import lifecycle, lineage, market, participant, wire
 from gridwitness.mocks.defects.base import Defect
 
 __all__ = ["DEFECTS", "Defect"]
 
-_MODULES = (wire, market, lifecycle, lineage)
+_MODULES = (wire, market, participant, lifecycle, lineage)
 
 DEFECTS = {defect.name: defect for module in _MODULES for defect in module.DEFECTS}
