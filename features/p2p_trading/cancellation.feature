@@ -1,4 +1,4 @@
-@seat:clearing-agent
+@seat:clearing-agent @seat:market-participant
 Feature: A participant cancels in a pay-as-clear market
   Who has confirmed may cancel until the market has cleared. The agent withdraws
   its offer, the market clears among the others, and no result is told to who has

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from gridwitness.acks import ACK
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, PARTICIPANT
+from gridwitness.story import AGENT, ASKED, PARTICIPANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def _fits(message: Message, machine: Machine, said: Stated) -> Outcome:
 _KNOWN_ACTIONS = frozenset(name for action in tables().actions for name in (action, f"on_{action}"))
 
 
-@rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions")
+@rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions", judges=ASKED)
 def state_follows_from_the_one_before(trace: Trace) -> Iterator[Outcome]:
     """A provider tells a state that may follow the one it told before.
 
@@ -211,7 +211,9 @@ def _needs(message: Message) -> tuple[str, ...]:
     return action.needs
 
 
-@rule("LIF-006", "MUST", source=f"{PATHS}; NFH-013, CON-013-03: a callback to a request")
+@rule(
+    "LIF-006", "MUST", source=f"{PATHS}; NFH-013, CON-013-03: a callback to a request", judges=ASKED
+)
 def request_is_answered_once(trace: Trace) -> Iterator[Outcome]:
     """A request gets no more callbacks than its action allows.
 
@@ -270,7 +272,7 @@ class _Ends:
                 self._ended.setdefault(transaction, machine.ends[cast("str", said.value)])
 
 
-@rule("LIF-007", "MUST", source=f"{PATHS}: CANCELLED and COMPLETE are ends")
+@rule("LIF-007", "MUST", source=f"{PATHS}: CANCELLED and COMPLETE are ends", judges=ASKED)
 def nothing_moves_what_has_ended(trace: Trace) -> Iterator[Outcome]:
     """After a contract was cancelled or completed nothing comes that would move it again."""
     over = _Ends()
@@ -289,7 +291,12 @@ def nothing_moves_what_has_ended(trace: Trace) -> Iterator[Outcome]:
         over.note(message)
 
 
-@rule("LIF-008", "MUST", source="Beckn v2.0.0 LTS, api, on_confirm; 2.0.0 rc, on_confirm: id")
+@rule(
+    "LIF-008",
+    "MUST",
+    source="Beckn v2.0.0 LTS, api, on_confirm; 2.0.0 rc, on_confirm: id",
+    judges=ASKED,
+)
 def confirmed_contract_has_an_id(trace: Trace) -> Iterator[Outcome]:
     """What on_confirm binds is named by an id."""
     for message in trace.of("on_confirm"):
@@ -305,7 +312,12 @@ def confirmed_contract_has_an_id(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("LIF-009", "MUST", source="Beckn v2.0.0 LTS, api, on_init: no payment is asked before it")
+@rule(
+    "LIF-009",
+    "MUST",
+    source="Beckn v2.0.0 LTS, api, on_init: no payment is asked before it",
+    judges=ASKED,
+)
 def payment_is_not_asked_too_early(trace: Trace) -> Iterator[Outcome]:
     """A provider asks for no payment before it has stated its terms in on_init."""
     begun: set[tuple[str | None, str | None]] = set()

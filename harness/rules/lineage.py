@@ -22,7 +22,7 @@ from gridwitness.acks import ACK
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
-from gridwitness.story import story
+from gridwitness.story import ASKED, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -341,7 +341,12 @@ def meter_is_carried(trace: Trace) -> Iterator[Outcome]:
     yield from _carried(trace, "meter")
 
 
-@rule("LIN-008", "MUST", source=f"{CORE}, Context.timestamp; NFH-007, CON-004-13 (5 s of skew)")
+@rule(
+    "LIN-008",
+    "MUST",
+    source=f"{CORE}, Context.timestamp; NFH-007, CON-004-13 (5 s of skew)",
+    judges=ASKED,
+)
 def callback_is_not_older_than_its_request(trace: Trace) -> Iterator[Outcome]:
     """A callback is dated no earlier than the request it answers, but for 5 s of clock skew."""
     for message, request in _answers(trace):

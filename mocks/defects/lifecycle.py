@@ -7,6 +7,7 @@ from typing import Any
 
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_body, in_contract
+from gridwitness.story import PARTICIPANT
 
 CANCELLATION = "p2p_trading/cancellation.feature"
 IN_TIME = "A battery that cancels in time"
@@ -99,6 +100,15 @@ DEFECTS = (
         "LIF-009",
         "asks for a payment in its catalogue",
         in_body("on_discover", _asks_to_be_paid),
+        scenario=ONE_PRICE,
+    ),
+    Defect(
+        "activates-its-own-offer",
+        "LIF-002",
+        "commits to a contract that it calls active before it is bound",
+        in_contract("confirm", lambda c: replace(c, status="ACTIVE")),
+        role=PARTICIPANT,
+        also=("LIF-004",),
         scenario=ONE_PRICE,
     ),
 )

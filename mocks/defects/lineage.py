@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_body, in_contract
 from gridwitness.reference_impl.curves import Point
+from gridwitness.story import PARTICIPANT
 
 if TYPE_CHECKING:
     from gridwitness.views import EnergyContract, Reading
@@ -172,6 +173,22 @@ DEFECTS = (
         "LIN-012",
         "dates the question for a lock eight seconds before the approval",
         _dated_back("confirm"),
+        scenario=ONE_PRICE,
+    ),
+    Defect(
+        "thinks-again-about-its-curve",
+        "LIN-010",
+        "commits to another curve than it offered",
+        in_contract("confirm", _steeper),
+        role=PARTICIPANT,
+        scenario=ONE_PRICE,
+    ),
+    Defect(
+        "moves-to-another-meter",
+        "LIN-007",
+        "commits by another meter than it offered",
+        in_contract("confirm", lambda c: replace(c, meter_id=f"{c.meter_id}-other")),
+        role=PARTICIPANT,
         scenario=ONE_PRICE,
     ),
 )
