@@ -73,6 +73,7 @@ def series(**columns: list[Any]) -> dict[str, Any]:
         "payloadDescriptors": [
             {"payloadType": "PRICE_PER_KWH", "currency": "INR"},
             {"payloadType": "REQUESTED_QTY", "units": "KWH"},
+            {"payloadType": "OFFER_PRICE", "units": "INR_PER_KWH"},
         ],
         "intervals": [
             {"id": 0, "payloads": [{"type": kind, "values": v} for kind, v in columns.items()]}

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
 
-Cell = int | Decimal | str | None
-Table = tuple[tuple[Cell, ...], ...]
+Table = tuple[tuple[int | Decimal | None, ...], ...]
 """A column of an interval table: the values of each interval."""
 
 Entry = tuple[str, "dict[str, Json]"]
@@ -151,8 +150,9 @@ def _order_role(role: dict[str, Json], at: str) -> Iterator[Stated]:
     curve, pointer = _object(inputs.get("offerCurve")), f"{at}/roleInputs/offerCurve"
     if curve:
         points = [point for _, point in _entries(curve, "curve", pointer)]
-        value = tuple((_plain(p.get("price")), _plain(p.get("powerKW"))) for p in points)
-        yield Stated("curve", name, value, pointer)
+        pairs = tuple((_plain(p.get("price")), _plain(p.get("powerKW"))) for p in points)
+        if not any(None in pair for pair in pairs):
+            yield Stated("curve", name, pairs, pointer)
         yield from _text("currency", f"curve of {name}", curve, "currency", pointer)
 
 
@@ -242,6 +242,7 @@ def _commitment(commitment: dict[str, Json], at: str) -> Iterator[Stated]:
 
 _COLUMNS = {"PRICE_PER_KWH": "price", "PRICE": "price", "REQUESTED_QTY": "quantity"}
 _CURVE = ("OFFER_PRICE", "CAPACITY_OFFERED")
+_CARRIED = {*_COLUMNS, *_CURVE}
 
 
 def _series(of: str, table: dict[str, Json], at: str) -> Iterator[Stated]:
@@ -266,13 +267,19 @@ def _series(of: str, table: dict[str, Json], at: str) -> Iterator[Stated]:
 
 
 def _columns(table: dict[str, Json]) -> dict[str, Table]:
-    """Give the columns of a table that hold anything, by payload type: a row an interval."""
+    """Give the columns of a table that have to be carried, by payload type: a row an interval.
+
+    None at all when one of them holds anything but numbers; empty ones are left out.
+    """
     columns: dict[str, list[Json]] = {}
     for _, interval in _entries(table, "intervals", ""):
         for _, payload in _entries(interval, "payloads", ""):
-            if isinstance(kind := payload.get("type"), str):
+            if isinstance(kind := payload.get("type"), str) and kind in _CARRIED:
                 columns.setdefault(kind, []).append(payload.get("values"))
-    return {kind: rows for kind, values in columns.items() if any(rows := _rows(values))}
+    read = {kind: _rows(values) for kind, values in columns.items()}
+    if any(None in row for rows in read.values() for row in rows):
+        return {}
+    return {kind: rows for kind, rows in read.items() if any(rows)}
 
 
 def _rows(column: list[Json]) -> Table:
@@ -310,7 +317,7 @@ def _text(kind: str, of: str, holder: dict[str, Json], key: str, at: str) -> Ite
 
 def _number(kind: str, of: str, holder: dict[str, Json], key: str, at: str) -> Iterator[Stated]:
     value = holder.get(key)
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if _plain(value) is not None:
         yield Stated(kind, of, value, f"{at}/{key}")
 
 
@@ -334,9 +341,9 @@ def _period(period: dict[str, Json], start: str, at: str, of: str = "") -> Itera
         yield Stated("delivery", of, (begins, length), at)
 
 
-def _plain(value: Json) -> Cell:
-    """Give a number or a text as it is; whatever else compares as nothing."""
-    return value if isinstance(value, int | Decimal | str) else None
+def _plain(value: Json) -> int | Decimal | None:
+    """Give a number; whatever else is none."""
+    return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
 
 _READERS: dict[str, Callable[[dict[str, Json]], Iterator[Stated]]] = {

@@ -73,25 +73,31 @@ def state_fits_the_action(trace: Trace) -> Iterator[Outcome]:
     That a participant's result is active is LCK-005's.
     """
     for message in _honest(trace):
-        if message.reading.error is not None or _is_result(trace, message):
+        if message.reading.error is not None or _is_idle_result(trace, message):
             continue
         for machine, said in _states(message):
             if machine.binding and said.value in machine.carried:
                 yield _fits(message, machine, said)
 
 
-def _is_result(trace: Trace, message: Message) -> bool:
-    """Tell whether a message tells a participant what it cleared."""
+def _is_idle_result(trace: Trace, message: Message) -> bool:
+    """Tell whether a message tells a participant what it cleared by a contract not active."""
+    contract = message.reading.contract
+    if message.action != "on_confirm" or contract is None or contract.clearing is None:
+        return False
     roles = trace.role(message.sender), trace.role(message.receiver)
-    return message.action == "on_confirm" and roles == (AGENT, PARTICIPANT)
+    return roles == (AGENT, PARTICIPANT) and contract.status != "ACTIVE"
+
+
+def _is_fitting(message: Message, machine: Machine, said: Stated) -> bool:
+    carried_by = machine.carried.get(cast("str", said.value), frozenset())
+    return message.action in carried_by or message.action not in _KNOWN_ACTIONS
 
 
 def _fits(message: Message, machine: Machine, said: Stated) -> Outcome:
-    carried_by = machine.carried.get(cast("str", said.value), frozenset())
-    known = message.action in _KNOWN_ACTIONS
     fitting = [state for state, actions in machine.carried.items() if message.action in actions]
     return outcome(
-        not known or message.action in carried_by,
+        _is_fitting(message, machine, said),
         by=message.sender,
         message=message,
         observed=f"{message.action} with the {machine.name} {said.value}",
@@ -125,7 +131,8 @@ def _told(trace: Trace) -> Iterator[tuple[Message, Machine, Stated, str | None]]
         for machine, said in _states(message):
             value = cast("str", said.value)
             key = (_transaction(message), message.sender, message.receiver, machine.name, said.of)
-            if value not in machine.carried:
+            if value not in machine.carried or not _is_fitting(message, machine, said):
+                last.pop(key, None)  # told already: what follows it is not judged
                 continue
             if not too_late:
                 yield message, machine, said, last.get(key)
@@ -150,7 +157,7 @@ def _follows(message: Message, machine: Machine, said: Stated, before: str | Non
 def order_state_fits(trace: Trace) -> Iterator[Outcome]:
     """The state of an order fits the action that carries it and follows from the one before."""
     for message in _honest(trace):
-        if message.reading.error is None:
+        if message.reading.error is None and not _is_idle_result(trace, message):
             for machine, said in _states(message):
                 if not machine.binding and said.value in machine.carried:
                     yield _fits(message, machine, said)

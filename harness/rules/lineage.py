@@ -22,7 +22,7 @@ from gridwitness.acks import ACK
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
-from gridwitness.story import ASKED, story
+from gridwitness.story import ASKED, PARTICIPANT, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -87,20 +87,26 @@ def _carried(
 def _compared(trace: Trace) -> dict[str, list[Outcome]]:
     """Compare everything that is carried, in one pass; by kind."""
     found: dict[str, list[Outcome]] = {}
-    book = _Book()
+    book, markets_own = _Book(), _markets_own(trace)
     for message in trace.beckn:
         if _transaction(message) is None or not _counts(message):
             continue
         is_catalogue = message.reading.contract is None
         for said in message.stated:
             row = tables().carried.get(said.kind)
-            if row is None:
+            if row is None or (said.kind == "delivery" and message.number in markets_own):
                 continue
             if is_catalogue:
                 book.show(said)
             elif one := book.agree(message, said, may_change=message.action in row.by):
                 found.setdefault(said.kind, []).append(one)
     return found
+
+
+def _markets_own(trace: Trace) -> set[int]:
+    """Number the messages of a market, whose interval MKT-011 judges."""
+    chapters = story(trace).values()
+    return {said.message.number for chapter in chapters for said in chapter.everything()}
 
 
 class _Book:
@@ -182,18 +188,19 @@ def _instant_or_text(text: str) -> datetime | str:
 def parties_to_a_transaction_stay(trace: Trace) -> Iterator[Outcome]:
     """A transaction stays between the two that began it, each under one address.
 
-    Where the scenario knows whose id and address these are, ENV-009 judges them as well;
-    what it finds at fault is not told twice.
+    Where the scenario knows whose id and address these are, ENV-009 judges them instead. A
+    callback in a transaction that nobody opened is COR-002's.
     """
-    book = _Parties()
+    book, opened = _Parties(), set[str]()
     for message in trace.beckn:
-        if _transaction(message) is None or not _counts(message):
+        transaction = _transaction(message)
+        if transaction is None or not _counts(message):
             continue
-        changed = [
-            (name, value, known)
-            for name, value, known in book.changes(message)
-            if not _is_known_wrong(trace, message, name, value)
-        ]
+        if not message.is_callback:
+            opened.add(transaction)
+        elif transaction not in opened:
+            continue
+        changed = list(book.changes(message, _judged_elsewhere(trace, message)))
         name, value, known = changed[0] if changed else ("bap_id", "", Known())
         yield outcome(
             not changed,
@@ -216,23 +223,29 @@ class _Parties:
         self._known: dict[tuple[str, ...], Known] = {}
         self._parties: dict[str, set[str]] = {}
 
-    def changes(self, message: Message) -> Iterator[tuple[str, str, Known]]:
-        """Yield each field that is not as before: its name, its value, what was known."""
+    def changes(self, message: Message, elsewhere: set[str]) -> Iterator[tuple[str, str, Known]]:
+        """Yield each field that is not as before: its name, its value, what was known.
+
+        elsewhere names the fields that another rule judges.
+        """
         said, transaction = message.reading.envelope, _transaction(message) or ""
         bap, bpp = said.bap_id, said.bpp_id
-        for name, of, value in (("bap_uri", bap, said.bap_uri), ("bpp_uri", bpp, said.bpp_uri)):
-            if of is not None and value is not None:
-                yield from self._compare(message, name, of, value.rstrip("/"))
         parties = self._parties.setdefault(transaction, set())
         parties |= {str(one.value) for one in message.stated if one.kind == "named"}
-        if bap is not None and bap not in parties:
-            yield from self._compare(message, "bap_id", "", bap)
-        if message.action in ("discover", "on_discover"):
-            return  # asked of many, answered by many
-        if bap is not None and bpp is not None:
+        stated: list[tuple[str, str | None, str | None]] = [
+            ("bap_uri", bap, said.bap_uri),
+            ("bpp_uri", bpp, said.bpp_uri),
+        ]
+        if bap not in parties:
+            stated.append(("bap_id", "", bap))
+        # A search is asked of many, and answered by many.
+        if message.action not in ("discover", "on_discover") and bpp is not None:
             if bpp not in parties:
-                yield from self._compare(message, "bpp_id", bap, bpp)
+                stated.append(("bpp_id", bap, bpp))
             parties.add(bpp)
+        for name, of, value in stated:
+            if of is not None and value is not None and name not in elsewhere:
+                yield from self._compare(message, name, of, value.rstrip("/"))
 
     def _compare(
         self, message: Message, name: str, of: str, value: str
@@ -245,16 +258,21 @@ class _Parties:
             known.brought.setdefault(value, message.sender)
 
 
-def _is_known_wrong(trace: Trace, message: Message, name: str, value: str) -> bool:
-    """Tell whether the scenario itself shows that a value is wrong: that is ENV-009's."""
-    caller, called = message.sender, message.receiver
+def _judged_elsewhere(trace: Trace, message: Message) -> set[str]:
+    """Name the fields that ENV-009 judges: it knows the actor, and asks for its very address.
+
+    Only a provider that asks may be called back anywhere.
+    """
+    caller, called = message.sender or "", message.receiver or ""
     if message.is_callback:
         caller, called = called, caller
-    actor = (caller if name.startswith("bap") else called) or ""
-    book = trace.scene.ids if name.endswith("_id") else trace.scene.uris
-    if name == "bap_uri":
-        return False  # ENV-009 lets a provider be called back anywhere
-    return actor in book and book[actor].rstrip("/") != value.rstrip("/")
+    names: set[str] = set()
+    for side, actor in (("bap", caller), ("bpp", called)):
+        if actor in trace.scene.ids:
+            names.add(f"{side}_id")
+        if actor in trace.scene.uris and (side == "bpp" or trace.role(actor) == PARTICIPANT):
+            names.add(f"{side}_uri")
+    return names
 
 
 @rule("LIN-002", "MUST", source=f"{CORE}: order, contract and payment are known by their id")
@@ -330,9 +348,7 @@ def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
 
     The interval of a market's own messages is MKT-011's.
     """
-    told = [said for chapter in story(trace).values() for said in chapter.everything()]
-    numbers = frozenset(said.message.number for said in told)
-    yield from _carried(trace, "delivery", "validity", elsewhere=numbers)
+    yield from _carried(trace, "delivery", "validity")
 
 
 @rule("LIN-007", "MUST", source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}")
@@ -400,14 +416,15 @@ def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
     used: dict[str, str] = {}
     asked: set[tuple[str | None, str]] = set()
     for message in trace.beckn:
-        message_id = message.reading.envelope.message_id
-        if message_id is None or message.deliberate is not None:
-            continue
-        name = message.action.removeprefix("on_")
+        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        message_id = envelope.message_id
+        if message_id is None or message.deliberate or envelope.action != message.action:
+            continue  # where it was posted to another action, ENV-003 tells
         first = used.setdefault(message_id, name)
+        is_answer = message.is_callback and (name, message_id) in asked
         if message.is_callback or (message.sender, message_id) not in asked:
             yield outcome(
-                first == name,
+                first == name or is_answer,
                 by=message.sender,
                 message=message,
                 observed=f"{message.action} with the message id of {first}",
@@ -415,13 +432,20 @@ def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
                 pointer=message.context_pointer("message_id"),
             )
         if not message.is_callback:
-            asked.add((message.sender, message_id))
+            asked |= {(message.sender, message_id), (name, message_id)}
 
 
 @rule("LIN-010", "MUST", source=f"beckn/DEG, OfferCurve: insertedBy its owner; {TABLE}")
 def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
-    """The curve that a participant offered is the one that it, and the agent, repeat."""
-    yield from _carried(trace, "curve")
+    """The curve that a participant offered is the one that it, and the agent, repeat.
+
+    What is no curve at all is MKT-001's.
+    """
+    for found in _carried(trace, "curve"):
+        contract = found.message.reading.contract
+        curve = contract.curve if contract else None
+        if found.kept or curve is None or not any(curve.problems()):
+            yield found
 
 
 @rule("LIN-011", "MUST", source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}")
