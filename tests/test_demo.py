@@ -10,11 +10,13 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
+from gridwitness.editions import editions
+from gridwitness.profile import DEFAULT_EDITIONS
 from gridwitness.rules import rules
 from tests.conftest import Ran, command, environment
 
 SEATS = {"clearing agent", "market participant"}
-SCENARIOS = 7 * len(SEATS)
+SCENARIOS = 9 * len(SEATS)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +60,17 @@ def test_the_report_says_what_was_run(report: dict):
     assert {scenario["dialect"] for scenario in report["scenarios"]} == {"order", "contract"}
     assert set(report["participant"]["seats"]) == SEATS
     assert {scenario["seat"] for scenario in report["scenarios"]} == SEATS
-    assert {s["feature"] for s in report["scenarios"]} == {"p2p_trading/pay_as_clear.feature"}
+    features = {f"p2p_trading/{name}.feature" for name in ("pay_as_clear", "cancellation")}
+    assert {s["feature"] for s in report["scenarios"]} == features
 
 
 def test_every_rule_is_exercised_in_every_seat_that_it_judges(report: dict):
     assert {line["id"] for line in report["rules"]} == rules().keys()
+    played = [editions()[name] for name in DEFAULT_EDITIONS]
     for line in report["rules"]:
         places = {(place["seat"], place["dialect"]) for place in line["by_seat"]}
-        assert places == {(seat, dialect) for seat in SEATS for dialect in ("order", "contract")}
+        asking = [edition for edition in played if line["id"] in edition.rules]
+        assert places == {(seat, one.dialect) for seat in SEATS for one in asking}
         for place in line["by_seat"]:
             if rules()[line["id"]].can_judge(place["seat"]):
                 assert (place["verdict"], place["exercised"] > 0) == ("passed", True), line
