@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
     from gridwitness.specification import Specification
+    from gridwitness.trace import Step
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -96,6 +97,18 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 def _laid_beside(path: str) -> Specification:
     """Read a specification once a process."""
     return read_specification(path)
+
+
+@pytest.fixture
+def sequence() -> tuple[Step, ...]:
+    """The message sequence of the flow; a Given may state one."""
+    return ()
+
+
+@pytest.fixture
+def cancels() -> dict[str, str]:
+    """Who cancels, and when; a Given may say so."""
+    return {}
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.amounts import read_amounts
 from gridwitness.dialects.base import BadJson, Cursor, Json, parse_json
+from gridwitness.dialects.lines import read_stated
 from gridwitness.errors import UserError
 from gridwitness.meaning import read_meaning, reader_beside
 from gridwitness.shape import Shape, shape_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from gridwitness.acks import Ack
     from gridwitness.meaning import Meaning
     from gridwitness.specification import Specification
-    from gridwitness.views import Amounts
+    from gridwitness.views import Amounts, Stated
 
 T = TypeVar("T")
 
@@ -156,6 +157,13 @@ class Message:
             return Shape()
         action = self.reading.envelope.action or self.action
         return shape_of(self.dialect, action, self.canonical)
+
+    @cached_property
+    def stated(self) -> tuple[Stated, ...]:
+        """What it states about a deal, to be compared along the flow."""
+        place = self.meaning.raw_pointer
+        stated = read_stated(self.dialect, self.canonical)
+        return tuple(one._replace(pointer=place(one.pointer)) for one in stated)
 
     @cached_property
     def ack(self) -> Ack | None:

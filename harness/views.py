@@ -9,11 +9,11 @@ its value, the empty name to the pointer of the whole. It plays no part in equal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from gridwitness.reference_impl.curves import Curve, Number, Point, curve_problems
 from gridwitness.reference_impl.terms import Terms
@@ -229,6 +229,22 @@ class ProtocolError(View):
 
     code: str | None
     text: str | None
+
+
+class Stated(NamedTuple):
+    """One thing a message states about a deal, to be compared with what others state of it.
+
+    kind     what it is: quantity, price, currency, validity, delivery, meter, party ... (see
+             dialects.lines, lifecycle.toml); a state is of the kind "contract state" and so on
+    of       of which line, offer, resource or party; empty for the deal as a whole
+    value    as it was sent: a text, a number, a pair of instants, a table of numbers
+    pointer  where it stands
+    """
+
+    kind: str
+    of: str
+    value: Hashable
+    pointer: str
 
 
 @dataclass(frozen=True)

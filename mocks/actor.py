@@ -250,18 +250,7 @@ class Actor:
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         waiting = self._waiting[transaction_id] = asyncio.Queue()
         actions = (f"on_{action}", "on_update") if until else (f"on_{action}",)
-        envelope = Envelope(
-            action=action,
-            version=VERSION,
-            bap_id=self.id,
-            bap_uri=self.uri,
-            bpp_id=whom.subscriber_id,
-            bpp_uri=whom.url,
-            transaction_id=transaction_id,
-            message_id=self._message_id(),
-            timestamp=_now(),
-            ttl=ttl,
-        )
+        envelope = self._request(action, whom, transaction_id, ttl)
         try:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
             if sent.ack is None or sent.ack.status != ACK:
@@ -275,6 +264,36 @@ class Actor:
             return None
         finally:
             self._waiting.pop(transaction_id, None)
+
+    async def tell(  # noqa: PLR0913 (what is asked, of whom, in which transaction)
+        self,
+        action: str,
+        whom: Record,
+        say: Say,
+        *,
+        dialect: str,
+        transaction_id: str,
+        ttl: str,
+    ) -> bool:
+        """Send a request and wait for no callback; tells whether it was accepted."""
+        wait_s = float(duration_s(ttl) or 0) * self.setting.patience
+        envelope = self._request(action, whom, transaction_id, ttl)
+        sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
+        return sent.ack is not None and sent.ack.status == ACK
+
+    def _request(self, action: str, whom: Record, transaction_id: str, ttl: str) -> Envelope:
+        return Envelope(
+            action=action,
+            version=VERSION,
+            bap_id=self.id,
+            bap_uri=self.uri,
+            bpp_id=whom.subscriber_id,
+            bpp_uri=whom.url,
+            transaction_id=transaction_id,
+            message_id=self._message_id(),
+            timestamp=_now(),
+            ttl=ttl,
+        )
 
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
@@ -293,6 +312,10 @@ class Actor:
             ttl=TTL,
             at={},
         )
+        if request.action in self.conduct.answers_twice:
+            await self._send(
+                answer, say, request.dialect or "", caller, chained_to=request, wait_s=None
+            )
         return await self._send(
             answer, say, request.dialect or "", caller, chained_to=request, wait_s=None
         )

@@ -5,7 +5,9 @@ Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
 in one dialect. It clears when everyone whose offer was approved has confirmed, or some
-time after the first of them has.
+time after the first of them has. Until then a participant may cancel: it is withdrawn and
+the market clears without it; afterwards a cancel is refused, for the others' trades rest
+on it.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ class Entry:
     transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """The agent's own transaction with the utility."""
     confirm: Message | None = None
+    withdrawn: bool = False
     reading: MeterReading | None = None
 
     @property
@@ -86,6 +89,14 @@ class Market:
     """When it clears without those who have not confirmed."""
     flows: list[terms.Flow] | None = None
 
+    @property
+    def active(self) -> list[Entry]:
+        return [entry for entry in self.entries.values() if not entry.withdrawn]
+
+    @property
+    def committed(self) -> list[Entry]:
+        return [entry for entry in self.active if entry.confirm is not None]
+
 
 class ClearingAgent(Actor):
     """Plays the clearing agent."""
@@ -104,6 +115,7 @@ class ClearingAgent(Actor):
             "discover": self._offer,
             "init": self._approve,
             "confirm": self._commit,
+            "cancel": self._withdraw,
             "status": self._settle,
         }
 
@@ -133,11 +145,12 @@ class ClearingAgent(Actor):
         if message.action == "init":
             return self._refuses_offer(contract)
         market = self._market(message)
-        if contract.participant_id not in market.entries:
+        entry = market.entries.get(contract.participant_id)
+        if entry is None:
             return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
         if message.action == "confirm" and contract.curve is None:
             return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "a confirm needs the curve")
-        return None
+        return None if message.action == "status" else _refuses_change(message, market, entry)
 
     def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
         curve = contract.curve
@@ -174,6 +187,8 @@ class ClearingAgent(Actor):
             approval=replace(granted.approval, at={}),
             charges=replace(charges, fee_per_kwh=FEE_PER_KWH, at={}),
         )
+        if self.conduct.asks_status_too_early:
+            await self._ask_utility("status", entry, question, message.dialect or "")
         self._market(message).entries[entry.participant] = entry
         await self.reply(message, Say(contract=entry.contract))
 
@@ -198,11 +213,26 @@ class ClearingAgent(Actor):
         market = self._market(message)
         contract = message.reading.contract
         market.entries[(contract.participant_id if contract else None) or ""].confirm = message
-        committed = [entry for entry in market.entries.values() if entry.confirm is not None]
-        everyone = len(committed) == len(market.entries)
         if market.cleared:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
-        elif everyone or not self.conduct.waits_for_all:
+        else:
+            await self._clear_when_ready(market)
+
+    async def _withdraw(self, message: Message) -> None:
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        ended = replace(entry.contract, status="TERMINATED")
+        if not self.conduct.forgets_cancellations:
+            entry.contract, entry.withdrawn = ended, True
+        await self.reply(message, Say(contract=ended))
+        if not market.cleared:
+            await self._clear_when_ready(market)
+
+    async def _clear_when_ready(self, market: Market) -> None:
+        if not market.committed:
+            return
+        everyone = len(market.committed) == len(market.active)
+        if everyone or not self.conduct.waits_for_all:
             await self._close(market)
         else:
             self._open_gate(market)
@@ -218,8 +248,7 @@ class ClearingAgent(Actor):
         if market.gate is not None:
             market.gate.cancel()
         market.cleared = True
-        entries = market.entries.values()
-        await self._clear(market, [entry for entry in entries if entry.confirm is not None])
+        await self._clear(market, market.committed)
 
     async def leave(self) -> None:
         for market in self._markets.values():
@@ -288,12 +317,14 @@ class ClearingAgent(Actor):
     # -- settlement -----------------------------------------------------------------
 
     async def _settle(self, message: Message) -> None:
-        market = self._market(message)
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if entry.contract.status == "TERMINATED":
+            await self.reply(message, Say(contract=entry.contract))
+            return
         async with market.lock:
             if market.flows is None:
                 market.flows = await self._settle_market(market)
-        contract = message.reading.contract
-        entry = market.entries[(contract.participant_id if contract else None) or ""]
         if market.flows is None or entry.reading is None or entry.contract.charges is None:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the trade is not settled yet"))
             return
@@ -406,6 +437,15 @@ def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
 
 def _offer_id(interval: Interval) -> str:
     return f"pay-as-clear-{interval.start}"
+
+
+def _refuses_change(message: Message, market: Market, entry: Entry) -> Refusal | None:
+    """Refuse to move what was withdrawn, and to withdraw what has cleared."""
+    if entry.withdrawn:
+        return Refusal(400, "BIZ_ALREADY_CANCELLED", "this offer was withdrawn")
+    if message.action == "cancel" and market.cleared:
+        return Refusal(400, "POL_CANCELLATION_NOT_ALLOWED", "the market has cleared")
+    return None
 
 
 def _trade(entry: Entry) -> terms.Trade:

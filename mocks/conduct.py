@@ -55,6 +55,8 @@ class Conduct:
               requests of a participant that are never sent
     refuses_actions
               messages that are refused whatever they say
+    answers_twice
+              requests that are called back twice
     """
 
     views: Callable[[str, Reading], Reading] = _same_reading
@@ -79,6 +81,9 @@ class Conduct:
     locks: int = 1
     binds_before_lock: bool = False
     forgets_commitments: bool = False
+    forgets_cancellations: bool = False
+    asks_status_too_early: bool = False
+    answers_twice: frozenset[str] = frozenset()
 
 
 RIGHT = Conduct()

@@ -42,6 +42,16 @@ def the_money_balances(hearing: Hearing) -> None:
     hearing.demand(family("SET"))
 
 
+@then("the contracts follow their life cycle")
+def the_contracts_follow_their_life_cycle(hearing: Hearing) -> None:
+    hearing.demand(family("LIF"))
+
+
+@then("what was agreed is carried to the end")
+def what_was_agreed_is_carried(hearing: Hearing) -> None:
+    hearing.demand(family("LIN"))
+
+
 @then(parsers.parse("the exchange keeps {rule_id:S}"))
 def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
     hearing.demand([rules()[rule_id]])

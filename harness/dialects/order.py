@@ -327,7 +327,10 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
 
 def _write_order(contract: EnergyContract) -> dict[str, Json]:
     offer_id = contract.offer_id
-    item: dict[str, Json] = {"beckn:orderedItem": "energy-of-the-interval"}
+    item: dict[str, Json] = {
+        "beckn:orderedItem": "energy-of-the-interval",
+        "beckn:quantity": {"unitText": "kWh", "unitCode": "KWH"},
+    }
     if offer_id is not None:
         item["beckn:acceptedOffer"] = _offer(offer_id, contract.clearing_agent_id)
     if contract.bill is not None:

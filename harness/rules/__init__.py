@@ -40,6 +40,8 @@ FAMILIES = (
     "amounts",
     "interval_tables",
     "specification",
+    "lifecycle",
+    "lineage",
 )
 """The modules that define rules; a test holds the list complete."""
 

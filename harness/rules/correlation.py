@@ -106,6 +106,15 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
         seen.add(key)
 
 
+def _withdrawn(trace: Trace) -> set[str | None]:
+    """Name the transactions whose contract was cancelled: their confirm is answered by that."""
+    return {
+        message.reading.envelope.transaction_id
+        for message in trace.of("on_cancel")
+        if message.reading.error is None
+    }
+
+
 @rule(
     "COR-004",
     "MUST",
@@ -113,9 +122,15 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     judges=ASKED,
 )
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
-    """A request that was acknowledged gets its callback before its ttl has passed."""
+    """A request that was acknowledged gets its callback before its ttl has passed.
+
+    A confirm whose contract is cancelled before it binds is answered by on_cancel.
+    """
+    withdrawn = _withdrawn(trace)
     for request in trace.requests:
         if _status(request) != ACK or request.deadline_s is None:
+            continue
+        if request.action == "confirm" and request.reading.envelope.transaction_id in withdrawn:
             continue
         callbacks = trace.callbacks_of(request)
         in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)

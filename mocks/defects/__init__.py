@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from gridwitness.mocks.defects import (
     amounts,
+    lifecycle,
+    lineage,
     linked_data,
     market,
     participant,
@@ -24,6 +26,8 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     amounts,
+    lifecycle,
+    lineage,
     linked_data,
     market,
     participant,

@@ -96,7 +96,7 @@ DEFECTS = (
         "ENV-010",
         "writes a number of its init as text with a unit",
         in_body("init", text_price),
-        also=("ORD-004",),
+        also=("LIN-010", "ORD-004"),
     ),
     # -- ACK
     _defect(
