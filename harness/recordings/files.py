@@ -106,42 +106,38 @@ def _in_folder(top: Path, spool: Path) -> Iterator[Flow | PassedOver]:
         for file in sorted((top / "traces").glob("*.jsonl")):
             yield _trace(file)
         return
-    flow: list[str] = []
-    root: Path | None = None
-    for folder, names in _folders(top):
-        if root is None or not _is_step(folder, root):
-            yield from _messages(root, flow)
-            root, flow = folder, []
-        for name in names:
-            file = folder / name
-            form = _form_in_folder(file)
-            if form is None:
-                yield PassedOver(str(file), "no file that could be read")
-            elif form == "message":
-                flow.append(file.relative_to(root).as_posix())
-            else:
-                yield from _in_file(file, form, spool)
-    yield from _messages(root, flow)
+    roots = [top]
+    while roots:
+        root = roots.pop()
+        flow: list[str] = []
+        for folder, names in _steps(root, roots):
+            for name in names:
+                file = folder / name
+                form = _form_in_folder(file)
+                if form is None:
+                    yield PassedOver(str(file), "no file that can be read")
+                elif form == "message":
+                    flow.append(file.relative_to(root).as_posix())
+                else:
+                    yield from _in_file(file, form, spool)
+        yield from _messages(root, flow)
 
 
-def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Walk a folder in a fixed order, following no link to a folder."""
-    for folder, inner, names in os.walk(top, onerror=_unreadable):
-        inner.sort()
+def _steps(root: Path, roots: list[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Walk the folders of one flow in a fixed order, following no link; notes further roots."""
+    others: list[Path] = []
+    for folder, inner, names in os.walk(root, onerror=_unreadable):
+        others += [Path(folder, name) for name in inner if not numbers_of(name)]
+        inner[:] = sorted(name for name in inner if numbers_of(name))
         yield Path(folder), sorted(name for name in names if name.lower().endswith(SUFFIXES))
+    linked = [folder for folder in others if folder.is_symlink()]
+    roots += sorted((folder for folder in others if folder not in linked), reverse=True)
 
 
 def _unreadable(error: OSError) -> None:
     raise UserError(
         f"cannot be read ({error.strerror})", where=str(error.filename), mend="give access to it"
     ) from error
-
-
-def _is_step(folder: Path, root: Path) -> bool:
-    """Tell whether a folder holds steps of a flow whose root is another."""
-    if not folder.is_relative_to(root):
-        return False
-    return all(map(numbers_of, folder.relative_to(root).parts))
 
 
 def _is_ours(folder: Path) -> bool:
@@ -152,8 +148,8 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def _messages(root: Path | None, files: list[str]) -> Iterator[Flow]:
-    if root is None or not files:
+def _messages(root: Path, files: list[str]) -> Iterator[Flow]:
+    if not files:
         return
     if len(files) > MOST_FLOW_MESSAGES:
         raise UserError(
@@ -246,19 +242,21 @@ def read_flow(flow: Flow, terms: Terms) -> Heard:
         places = tuple(f"{flow.source}:{message.number + 1}" for message in trace.messages)
         return Heard(trace, places)
     if flow.form == "message":
-        read = in_order([_read_file(folder, name) for name in flow.files])
+        alone = flow.source if flow.source != flow.folder else ""
+        read = in_order([_read_file(folder / name, alone or name) for name in flow.files])
     else:
         with (folder / flow.files[0]).open("rb") as file:
             read = [stretch.read(file, flow.source) for stretch in flow.lines]
-    passed_over = tuple(PassedOver(p.place, why) for p in read if (why := p.no_message))
+    above = f"{flow.source}/" if flow.source == flow.folder else ""
+    passed_over = tuple(PassedOver(above + p.place, why) for p in read if (why := p.no_message))
     pieces = [piece for piece in read if not piece.no_message]
     trace = trace_of(pieces, flow.source, flow.name, terms)
-    return Heard(trace, tuple(piece.place for piece in pieces), passed_over)
+    return Heard(trace, tuple(above + piece.place for piece in pieces), passed_over)
 
 
-def _read_file(folder: Path, name: str) -> Piece:
+def _read_file(file: Path, place: str) -> Piece:
     try:
-        with (folder / name).open("rb") as file:
-            return from_bytes(file.read(MOST_MESSAGE_BYTES + 1), name)
+        with file.open("rb") as opened:
+            return from_bytes(opened.read(MOST_MESSAGE_BYTES + 1), place)
     except OSError:
-        return from_bytes(b"", name)
+        return from_bytes(b"", place)
