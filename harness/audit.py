@@ -20,6 +20,7 @@ from collections import Counter, deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 BATCH_MESSAGES = 256
 """How many messages go to a process at once; what a folder holds counts as many as its files."""
 
-FEW_BATCHES = 2
+FEW_BATCHES = 8
 """So many batches are judged here: starting processes would take longer."""
 
 PARTS = ("scenarios", "findings", "passed_over")
@@ -191,16 +192,15 @@ def _lines(
 def audited(flows: Iterable[Flow], terms: Terms, processes: int) -> Iterator[Audited]:
     """Judge flows, in their order; in several processes when there are many."""
     batches = _batches(flows)
-    first = [batch for _, batch in zip(range(FEW_BATCHES), batches, strict=False)]
-    third = next(batches, None)
-    if third is None or processes < 2:  # noqa: PLR2004 (several)
-        for batch in (*first, *([third] if third else ()), *batches):
+    first = list(islice(batches, FEW_BATCHES))
+    if processes == 1 or len(first) < FEW_BATCHES:
+        for batch in chain(first, batches):
             yield from _audit_batch(batch, terms)
         return
     waiting: deque[Future[list[Audited]]] = deque()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         try:
-            for batch in _chained(first, third, batches):
+            for batch in chain(first, batches):
                 waiting.append(pool.submit(_audit_batch, batch, terms))
                 if len(waiting) > AHEAD * processes:
                     yield from waiting.popleft().result()
@@ -208,14 +208,6 @@ def audited(flows: Iterable[Flow], terms: Terms, processes: int) -> Iterator[Aud
                 yield from waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _chained(
-    first: list[list[Flow]], third: list[Flow], rest: Iterator[list[Flow]]
-) -> Iterator[list[Flow]]:
-    yield from first
-    yield third
-    yield from rest
 
 
 def _batches(flows: Iterable[Flow]) -> Iterator[list[Flow]]:

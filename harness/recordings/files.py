@@ -16,7 +16,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from gridwitness.errors import UserError
 from gridwitness.recordings.flows import in_order, numbers_of, trace_of
@@ -187,42 +187,60 @@ def _in_file(path: Path, form: Form, spool: Path) -> Iterator[Flow | PassedOver]
 
 
 def _form_in_folder(path: Path) -> Form | None:
-    """Tell the form of a file in a folder; None for what is no file or cannot be opened."""
+    """Tell the form of a file in a folder; None for what is no file or cannot be opened.
+
+    What is none of the forms is a message that cannot be read, or lines of them.
+    """
     try:
-        return _form(path) if path.is_file() else None
-    except UserError:
-        named = path.suffix.lower()
-        return "lines" if named in (".jsonl", ".ndjson") else "message"
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            line, more = _beginning(file)
+            if line == b"{":  # written over several lines
+                file.seek(0)
+                line = file.read(4096).removeprefix(_BOM).strip()
+            told = _told_by(line)
+            if told is None and more and _is_json(line):
+                return "lines"
     except OSError:
         return None
+    return told or ("lines" if path.suffix.lower() in (".jsonl", ".ndjson") else "message")
 
 
 def _form(path: Path) -> Form:
     """Tell what a file holds by its content; raises UserError when it is none of the forms."""
     try:
         with path.open("rb") as file:
-            line = b""
-            while not line.strip(b" \t\r\n\0") and (read := file.readline(MOST_MESSAGE_BYTES + 1)):
-                line = read
-            more = bool(file.read(4096).strip())
-            line = line.removeprefix(_BOM).strip()
-            if _TRACE.match(line):
-                return "trace"
-            if _ARCHIVE.match(line):
-                return "archive"
-            if _is_json(line):
+            line, more = _beginning(file)
+            if _is_json(line) and not _TRACE.match(line) and not _ARCHIVE.match(line):
                 return "lines" if more else "message"
             file.seek(0)
-            whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(_BOM)
+            whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(_BOM).lstrip()
     except OSError as error:
         raise UserError(
             f"cannot be read ({error.strerror})", where=str(path), mend=MEND
         ) from error
-    if _ARCHIVE.match(whole.lstrip()):
-        return "archive"
-    if len(whole) <= MOST_MESSAGE_BYTES and _is_json(whole):
+    told = _told_by(whole)
+    if told is None and len(whole) <= MOST_MESSAGE_BYTES and _is_json(whole):
         return "message"
-    raise UserError("holds no recording that can be read", where=str(path), mend=MEND)
+    if told is None:
+        raise UserError("holds no recording that can be read", where=str(path), mend=MEND)
+    return told
+
+
+def _beginning(file: BinaryIO) -> tuple[bytes, bool]:
+    """Give the first line that is not blank, as far as a message may reach, and if more comes."""
+    line = b""
+    while not line.strip() and (line := file.readline(MOST_MESSAGE_BYTES + 1)):
+        pass
+    return line.removeprefix(_BOM).strip(), bool(file.read(4096).strip())
+
+
+def _told_by(beginning: bytes) -> Form | None:
+    """Tell the two forms that are known by how they begin."""
+    if _TRACE.match(beginning):
+        return "trace"
+    return "archive" if _ARCHIVE.match(beginning) else None
 
 
 def _is_json(raw: bytes) -> bool:

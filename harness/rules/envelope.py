@@ -57,7 +57,8 @@ def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
             continue
         envelope = message.reading.envelope
         mandatory = DIALECTS[message.dialect].mandatory_context
-        missing = [name for name in mandatory if getattr(envelope, name) is None]
+        open_ = _OPEN.get(message.action, ()) if message.recorded != "ours" else ()
+        missing = [n for n in mandatory if getattr(envelope, n) is None and n not in open_]
         keys = [DIALECTS[message.dialect].context_key(name) for name in missing]
         yield outcome(
             not missing,
@@ -67,6 +68,15 @@ def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
             expected="every mandatory field",
             pointer="/context",
         )
+
+
+_OPEN = {
+    "discover": ("bpp_id", "bpp_uri"),
+    **dict.fromkeys(("catalog/publish", "catalog_publish"), ("bap_id", "bap_uri")),
+    **dict.fromkeys(("catalog/on_publish", "on_catalog_publish"), ("bap_id", "bap_uri")),
+}
+"""What has no counterparty when it is said to a discovery or catalogue service; whether ours
+was, we know, and of recorded traffic nobody does."""
 
 
 @rule("ENV-003", "MUST", source="Beckn v2 docs, 12, section 7; NFH-008, CTX_ACTION_MISMATCH")
