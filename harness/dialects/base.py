@@ -118,9 +118,11 @@ def parse_noting(raw: bytes) -> Parsed:
 
     try:
         body = parse_json(raw, members)
+        return Parsed(body, repeated=_pointers(body, doubled[:MOST_REPEATED]) if doubled else ())
     except BadJson as error:
         return Parsed(None, problem=str(error))
-    return Parsed(body, repeated=_pointers(body, doubled[:MOST_REPEATED]) if doubled else ())
+    except RecursionError:
+        return Parsed(None, problem="the body is nested too deeply")
 
 
 def _pointers(body: Json, doubled: list[tuple[dict[str, Json], str]]) -> tuple[str, ...]:

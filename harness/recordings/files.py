@@ -196,10 +196,8 @@ def _form_in_folder(path: Path) -> Form | None:
             return None
         with path.open("rb") as file:
             line, more = _beginning(file)
-            if line == b"{":  # written over several lines
-                file.seek(0)
-                line = file.read(4096).removeprefix(_BOM).strip()
-            told = _told_by(line)
+            file.seek(0)
+            told = _told_by(file.read(4096).removeprefix(_BOM).lstrip())
             if told is None and more and _is_json(line):
                 return "lines"
     except OSError:
