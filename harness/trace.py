@@ -12,9 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from bisect import bisect, bisect_left
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotations)
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from functools import cached_property, wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -24,6 +26,7 @@ import msgspec
 from gridwitness.acks import read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, Json, Parsed, parse_json, parse_noting
+from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.generation import Generation, generation_of
 from gridwitness.signing import SignatureCheck
@@ -370,7 +373,13 @@ def _message_record(message: Message) -> dict[str, Any]:
 
 
 def _scene(record: dict[str, Any]) -> Scene:
-    return _made(Scene, record | {"sequence": tuple(map(_step, record["sequence"]))})
+    scene = _made(Scene, record | {"sequence": tuple(map(_step, record["sequence"]))})
+    if scene.edition not in editions() or editions()[scene.edition].dialect != scene.dialect:
+        raise ValueError(f"no edition {scene.edition!r} of dialect {scene.dialect!r} is known")
+    for step in (scene.price_tick, scene.power_step):
+        if not re.fullmatch(r"\d{0,9}\.?\d{1,9}", step, re.ASCII) or not Decimal(step):
+            raise ValueError(f"{step!r} is no step of a price or a power")
+    return scene
 
 
 def _step(record: dict[str, Any]) -> Step:

@@ -398,6 +398,11 @@ def damaged(trace: Trace, tmp_path: Path, line: int, change: dict[str, Any]) -> 
         (0, {"roles": {"a": 1}}),
         (0, {"sequence": [{"name": "x"}]}),
         (0, {"dialect": 1}),
+        (0, {"dialect": "contract"}),
+        (0, {"edition": "beckn-9"}),
+        (0, {"price_tick": "a"}),
+        (0, {"power_step": "0.0"}),
+        (0, {"power_step": "1e9999999"}),
     ],
     ids=str,
 )
@@ -405,6 +410,14 @@ def test_a_damaged_trace_is_a_users_mistake(sandbox, tmp_path, line: int, change
     file = damaged(small_market(sandbox), tmp_path, line, change)
     with pytest.raises(UserError, match="is not a trace"):
         heard(tmp_path, file)
+
+
+def test_a_trace_of_a_later_table_is_judged_by_what_is_known(sandbox, tmp_path):
+    step = {"name": "1", "sender": "market participant", "receiver": "clearing agent"}
+    later = step | {"actions": ["init"], "carries": ["a word to come"], "after": [], "after_all": []}
+    file = damaged(small_market(sandbox), tmp_path, 0, {"sequence": [later]})
+    (one,) = heard(tmp_path, file)
+    assert "harness_error" not in {f.verdict for f in judge(one.trace, None).findings}
 
 
 def flow_names(told: Sequence[Flow | PassedOver]) -> list[str]:
