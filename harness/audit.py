@@ -255,10 +255,9 @@ class Totals:
             self.editions.setdefault(dialect, set()).add(edition)
         for rule_id, number in one.examined.items():
             self.examined[rule_id] += number
-            found = [one.verdicts[rule_id]] if number or one.broken[rule_id] else []
-            if found:
-                known = self.verdicts.get(rule_id, "passed")
-                self.verdicts[rule_id] = gravest([known, *found])
+            if number or one.broken[rule_id]:
+                known = self.verdicts.get(rule_id, one.verdicts[rule_id])
+                self.verdicts[rule_id] = gravest([known, one.verdicts[rule_id]])
 
     @property
     def messages(self) -> int:
@@ -347,7 +346,9 @@ def _report(
     paths: Sequence[Path], terms: Terms, totals: Totals, command: str, duration_s: float
 ) -> dict[str, Any]:
     """Build the report but for its scenarios and findings."""
-    asked = {rule for known in totals.editions.values() for e in known for rule in editions()[e].rules}
+    asked = {
+        rule for known in totals.editions.values() for e in known for rule in editions()[e].rules
+    }
     rule_lines = [
         {
             "id": rule.id,
@@ -370,7 +371,12 @@ def _report(
             "python": platform.python_version(),
         },
         "verdict": totals.verdict,
-        "participant": {"name": "recorded traffic", "subscriber_id": None, "url": None, "seats": []},
+        "participant": {
+            "name": "recorded traffic",
+            "subscriber_id": None,
+            "url": None,
+            "seats": [],
+        },
         "edition": {
             dialect: ", ".join(sorted(known)) for dialect, known in sorted(totals.editions.items())
         },

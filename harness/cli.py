@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, audit, play, rules, steps, selftest, report, clear, settle.
+"""The command: gridwitness demo, certify, audit, play, rules, selftest, report, clear, settle.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -140,7 +140,7 @@ def certify(
 
 
 @app.command("audit")
-def audit_recordings(  # noqa: PLR0913 (each is an option)
+def audit_recordings(
     paths: Annotated[list[Path], typer.Argument(help="Traces, folders, JSON Lines or HAR files.")],
     out: Out = Path("audit"),
     edition: Annotated[

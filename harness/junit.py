@@ -35,7 +35,7 @@ def write_junit_streamed(scenarios: Iterable[dict[str, Any]], path: Path) -> Non
         for feature, alike in groupby(scenarios, lambda scenario: scenario["feature"]):
             file.write(f"<testsuite name={quoteattr(_printable(feature))}>\n".encode())
             for scenario in alike:
-                case = _case(scenario).tostring()
+                case: bytes = _case(scenario).tostring()  # pyright: ignore[reportUnknownMemberType]
                 file.write(case.partition(b"?>")[2] if case.startswith(b"<?xml") else case)
                 file.write(b"\n")
             file.write(b"</testsuite>\n")

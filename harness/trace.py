@@ -16,7 +16,6 @@ import re
 from bisect import bisect, bisect_left
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotations)
 from dataclasses import asdict, dataclass, field
-from decimal import Decimal
 from functools import cached_property, wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -139,8 +138,7 @@ class Message:
 
     @cached_property
     def reading(self) -> Reading:
-        """The views in the body; empty when the dialect is not known, and of a foreign
-        generation the context alone."""
+        """The views in the body: of a foreign generation the context, of no dialect nothing."""
         dialect = recognise(self.body)
         if dialect is None:
             problem = Problem("", "the body is in no known dialect")
@@ -374,12 +372,15 @@ def _message_record(message: Message) -> dict[str, Any]:
 
 def _scene(record: dict[str, Any]) -> Scene:
     scene = _made(Scene, record | {"sequence": tuple(map(_step, record["sequence"]))})
-    if scene.edition not in editions() or editions()[scene.edition].dialect != scene.dialect:
-        raise ValueError(f"no edition {scene.edition!r} of dialect {scene.dialect!r} is known")
-    for step in (scene.price_tick, scene.power_step):
-        if not re.fullmatch(r"\d{0,9}\.?\d{1,9}", step, re.ASCII) or not Decimal(step):
-            raise ValueError(f"{step!r} is no step of a price or a power")
+    if editions()[scene.edition].dialect != scene.dialect:
+        raise ValueError(f"{scene.edition} does not speak the dialect {scene.dialect!r}")
+    if not all(map(_STEP.fullmatch, (scene.price_tick, scene.power_step))):
+        raise ValueError("a step of prices or powers is none")
     return scene
+
+
+_STEP = re.compile(r"(?=[0.]*[1-9])\d{1,9}(\.\d{1,9})?", re.ASCII)
+"""A decimal number above zero."""
 
 
 def _step(record: dict[str, Any]) -> Step:

@@ -62,9 +62,7 @@ def identity(finding: dict[str, Any]) -> tuple[Any, ...]:
 
 def by_trace(report: dict[str, Any]) -> dict[str, Counter[tuple[Any, ...]]]:
     """Count the findings of each trace; an audit names the trace as the place."""
-    names = {
-        scenario["trace"] or scenario["feature"]: scenario for scenario in report["scenarios"]
-    }
+    names = {scenario["trace"] or scenario["feature"]: scenario for scenario in report["scenarios"]}
     found = {Path(name).name: Counter[tuple[Any, ...]]() for name in names}
     for finding in report["findings"]:
         evidence = finding["evidence"]

@@ -73,7 +73,9 @@ def test_a_message_of_an_old_generation_is_told_once(sandbox):
 
 
 def test_repeated_keys_are_found_where_they_stand():
-    raw = b'{"a": [{"b": 1, "b": 2, "c/d": {}}, {"c/d": {"e": 1, "f": 0, "e": 2, "e": 3}}], "a~": 0}'
+    raw = (
+        b'{"a": [{"b": 1, "b": 2, "c/d": {}}, {"c/d": {"e": 1, "f": 0, "e": 2, "e": 3}}], "a~": 0}'
+    )
     parsed = parse_noting(raw)
     assert parsed.repeated == ("/a/0/b", "/a/1/c~1d/e", "/a/1/c~1d/e")
     assert parsed.body["a"][0]["b"] == 2

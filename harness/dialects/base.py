@@ -70,9 +70,7 @@ class BadJson(ValueError):
     """Bytes that are not JSON in UTF-8, or hold NaN or Infinity."""
 
 
-def parse_json(
-    raw: bytes, members: Callable[[list[tuple[str, Json]]], Json] | None = None
-) -> Json:
+def parse_json(raw: bytes, members: Callable[[list[tuple[str, Json]]], Json] | None = None) -> Json:
     """Parse bytes as JSON with exact numbers; raises BadJson.
 
     members makes an object of its keys and values, where a dict will not do.

@@ -215,9 +215,7 @@ def _form(path: Path) -> Form:
             file.seek(0)
             whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(_BOM).lstrip()
     except OSError as error:
-        raise UserError(
-            f"cannot be read ({error.strerror})", where=str(path), mend=MEND
-        ) from error
+        raise UserError(f"cannot be read ({error.strerror})", where=str(path), mend=MEND) from error
     told = _told_by(whole)
     if told is None and len(whole) <= MOST_MESSAGE_BYTES and _is_json(whole):
         return "message"

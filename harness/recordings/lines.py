@@ -79,10 +79,7 @@ def by_transaction(
         )
         book.executemany(
             "INSERT INTO message VALUES (?, ?, ?, ?)",
-            (
-                (one.number, _key(raw, source), one.offset, one.length)
-                for one, raw in found
-            ),
+            ((one.number, _key(raw, source), one.offset, one.length) for one, raw in found),
         )
         book.execute("CREATE INDEX flows ON message (flow, number)")
         flows = book.execute(

@@ -185,7 +185,7 @@ def _bytes(value: Json) -> bytes:
     if isinstance(value, str):
         return _utf8(value)
     inner = _object(value)
-    if inner.keys() == {"base64"} and isinstance(inner["base64"], str):
+    if set(inner) == {"base64"} and isinstance(inner["base64"], str):
         return _base64(inner["base64"])
     try:
         return dump_json(value)
@@ -226,4 +226,3 @@ def _text(value: Json) -> str:
 
 def _object(value: Json) -> Mapping[str, Json]:
     return cast("Mapping[str, Json]", value) if isinstance(value, Mapping) else {}
-

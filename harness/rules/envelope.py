@@ -229,9 +229,7 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule(
-    "ENV-011", "SHOULD", source="RFC 8259, section 4 (names are unique); RFC 7493, section 2.3"
-)
+@rule("ENV-011", "SHOULD", source="RFC 8259, section 4 (names are unique); RFC 7493, section 2.3")
 def keys_are_unique(trace: Trace) -> Iterator[Outcome]:
     """No object of a message repeats a key, which two readers may read differently."""
     for message in trace.beckn:
@@ -248,9 +246,7 @@ def keys_are_unique(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule(
-    "ENV-012", "MUST", source="Beckn v2.0.0 rc and LTS, api, message bodies: order and contract"
-)
+@rule("ENV-012", "MUST", source="Beckn v2.0.0 rc and LTS, api, message bodies: order and contract")
 def generation_is_that_of_the_edition(trace: Trace) -> Iterator[Outcome]:
     """A message is of the generation of the protocol that its edition speaks."""
     for message in trace.beckn:

@@ -29,9 +29,9 @@ class _Again(str):
 def _as_before_rc(body: dict[str, Any]) -> Json:
     """Write the order as it was written in November 2025: in either dialect an `order`."""
     message: dict[str, Json] = body["message"]
-    said = message.get("order") or message.get("contract") or {}
-    order = {PRE_RC.get(key, key): value for key, value in said.items()}
-    return body | {"message": {"order": {"beckn:fulfillments": []} | order}}
+    said: dict[str, Json] = message.get("order") or message.get("contract") or {}
+    order: dict[str, Json] = {PRE_RC.get(key, key): value for key, value in said.items()}
+    return body | {"message": {"order": {"beckn:fulfillments": None} | order}}
 
 
 def _repeats_the_version(body: dict[str, Any]) -> Json:

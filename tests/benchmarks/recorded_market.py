@@ -36,8 +36,10 @@ def curve(points: int, power_kw: int) -> OfferCurve:
     low = Decimal(min(power_kw, 0))
     high = Decimal(max(power_kw, 0))
     read = tuple(
-        Point((Decimal("0.05") + step / 10).quantize(Decimal("0.0001")),
-              (low + (high - low) * step).quantize(Decimal("0.001")))
+        Point(
+            (Decimal("0.05") + step / 10).quantize(Decimal("0.0001")),
+            (low + (high - low) * step).quantize(Decimal("0.001")),
+        )
         for step in steps
     )
     return OfferCurve(
