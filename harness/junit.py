@@ -6,7 +6,7 @@ Belongs here: one test case a scenario. Does not belong here: verdicts.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from xml.sax.saxutils import quoteattr
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
@@ -35,8 +35,8 @@ def write_junit_streamed(scenarios: Iterable[dict[str, Any]], path: Path) -> Non
         for feature, alike in groupby(scenarios, lambda scenario: scenario["feature"]):
             file.write(f"<testsuite name={quoteattr(_printable(feature))}>\n".encode())
             for scenario in alike:
-                case: bytes = _case(scenario).tostring()  # pyright: ignore[reportUnknownMemberType]
-                file.write(case.partition(b"?>")[2] if case.startswith(b"<?xml") else case)
+                written: bytes = cast("Any", _case(scenario)).tostring()
+                file.write(written.partition(b"?>")[2] if written[:5] == b"<?xml" else written)
                 file.write(b"\n")
             file.write(b"</testsuite>\n")
         file.write(b"</testsuites>\n")

@@ -317,22 +317,30 @@ def read_trace(path: Path) -> Trace:
     Raises UserError when the file is not one, or is larger than any scenario makes it.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES // 1_000_000} MB")
+        _fits(path)
         # Not splitlines: a text may hold line separators that JSON does not escape.
         lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
         records = [json.loads(line) for line in lines]
         scene = _scene(records[0]["scene"])
         messages = tuple(map(_message, records[1:]))
-        if [message.number for message in messages] != list(range(1, len(messages) + 1)):
-            raise ValueError("its messages are not numbered in order")
-        return Trace(scene, messages)
+        return _in_order(Trace(scene, messages))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"is not a trace ({error})",
             where=str(path),
             mend="name a file written by gridwitness under traces/",
         ) from error
+
+
+def _fits(path: Path) -> None:
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES // 1_000_000} MB")
+
+
+def _in_order(trace: Trace) -> Trace:
+    if [message.number for message in trace.messages] != list(range(1, len(trace.messages) + 1)):
+        raise ValueError("its messages are not numbered in order")
+    return trace
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -273,7 +273,10 @@ def test_a_party_that_gives_another_address_is_told(tmp_path):
         b"\x00" * 1000,
         b"\\ud800",
     ],
-    ids=["deep-array", "deep-object", "no-utf8", "bom", "digits", "exponent", "nul", "nan", "empty", "blank", "nuls", "surrogate"],
+    ids=[
+        *("deep-array", "deep-object", "no-utf8", "bom", "digits", "exponent", "nul", "nan"),
+        *("empty", "blank", "nuls", "surrogate"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_told_in_a_folder(tmp_path, raw: bytes):
     put(tmp_path / "f" / "a.json", body("init"))
