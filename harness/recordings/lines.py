@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gridwitness.dialects.base import Json
     from gridwitness.recordings.pieces import Piece
 
 MOST_FLOW_MESSAGES = 20_000
@@ -31,6 +32,9 @@ MOST_FLOW_MESSAGES = 20_000
 
 MOST_ENTRY_BYTES = 8 * MOST_MESSAGE_BYTES
 """What may stand between two entries of an archive: request, answer, headers, timings."""
+
+MOST_DEPTH = 100
+"""How deep an archive may be nested; a body in it is a text."""
 
 CHUNK_BYTES = 64 * 1024
 LONGEST_KEY = 200
@@ -115,7 +119,7 @@ def spool_archive(path: Path, source: str, spool: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file, spool.open("wb") as lines:
             bounded = _Bounded(file)
-            for number, entry in enumerate(ijson.items(bounded, "log.entries.item"), 1):
+            for number, entry in enumerate(_entries(bounded), 1):
                 bounded.since = 0
                 piece = from_entry(entry, f"{source}:{number}")
                 if piece.no_message:
@@ -131,6 +135,33 @@ def spool_archive(path: Path, source: str, spool: Path) -> tuple[int, int]:
             mend="export the HAR again, whole",
         ) from error
     return messages, others
+
+
+def _entries(file: _Bounded) -> Iterator[Json]:
+    """Read the entries of an archive one by one: the items of the array /log/entries.
+
+    Not by ijson.items, whose time grows with the square of the depth of what it reads.
+    """
+    depth = 0
+    names = ["", ""]
+    is_inside = False
+    builder: ijson.ObjectBuilder | None = None
+    for event, value in ijson.basic_parse(cast("BinaryIO", file)):
+        opens, closes = event.startswith("start_"), event.startswith("end_")
+        depth -= closes
+        if depth > MOST_DEPTH:
+            raise ValueError("nested too deeply")
+        if event == "map_key" and depth <= len(names):
+            names[depth - 1] = value
+        elif depth == len(names):
+            is_inside = event == "start_array" and names == ["log", "entries"]
+        elif is_inside:
+            builder = builder or ijson.ObjectBuilder()
+            builder.event(event, value)
+            if depth == len(names) + 1 and not opens:
+                yield builder.value
+                builder = None
+        depth += opens
 
 
 class _Bounded:
