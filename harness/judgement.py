@@ -128,6 +128,8 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
             continue
         lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
         outcomes, broken = _examine(rule, trace)
+        if subject is None:  # a rule about clearing agents says nothing of a party of no known role
+            outcomes = [item for item in outcomes if rule.can_judge(trace.role(item.actor))]
         found = [
             _finding(rule, item, subject, lenient=lenient)
             for item in outcomes

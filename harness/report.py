@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +21,7 @@ from gridwitness import __version__
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.judgement import RED, SEVERITY, Finding, Verdict, gravest, required
-from gridwitness.junit import write_junit
+from gridwitness.junit import write_junit, write_junit_streamed
 from gridwitness.rules import rules
 from gridwitness.specification import read_specification
 from gridwitness.specification.faults import count
@@ -103,7 +104,7 @@ class ScenarioRecord:
             }
             if hearing and judged
             else {},
-            findings=[_finding(f, name, trace) for f in hearing.findings] if hearing else [],
+            findings=[finding_record(f, name, trace) for f in hearing.findings] if hearing else [],
             read=list(beside.read) if beside else [],
             unresolved=beside.unresolved if beside else {},
         )
@@ -135,7 +136,8 @@ class Results:
         ]
 
 
-def _finding(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
+def finding_record(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
+    """Write a finding as the report holds it, but for the dialect and how to repeat it."""
     return {
         "rule": finding.rule,
         "level": finding.level,
@@ -312,6 +314,28 @@ def write_outputs(plan: Plan, results: Results, out: Path) -> None:
     write_junit(report, out / "junit.xml")
 
 
+def write_streamed(report: dict[str, Any], parts: Mapping[str, Path], out: Path) -> None:
+    """Write the report of an audit, and its JUnit XML, a record at a time.
+
+    parts maps a member of the report to a file of its records, one a line, with the
+    commas between them.
+    """
+    unfinished = out / "report.json.part"
+    with unfinished.open("w", encoding="utf-8", errors="replace") as file:
+        file.write(json.dumps(report, indent=1, ensure_ascii=False).removesuffix("\n}"))
+        for name, part in parts.items():
+            file.write(f',\n "{name}": [')
+            with part.open(encoding="utf-8") as records:
+                shutil.copyfileobj(records, file)
+            file.write("\n ]")
+        file.write("\n}\n")
+    unfinished.replace(out / "report.json")
+    with parts["scenarios"].open(encoding="utf-8") as records:
+        # Only "\n" ends a line here; a text may hold other separators, which json keeps.
+        lines = (line.strip().rstrip(",") for line in records)
+        write_junit_streamed((json.loads(line) for line in lines if line), out / "junit.xml")
+
+
 def read_report(out: Path) -> dict[str, Any]:
     """Read the report in a folder and check it against its schema and its traces.
 
@@ -341,7 +365,10 @@ def read_report(out: Path) -> dict[str, Any]:
 def rebuild(out: Path) -> dict[str, Any]:
     """Derive every artefact of a run again, from its report and traces alone."""
     report = read_report(out)
-    write_junit(report, out / "junit.xml")
+    if "audit" in report:
+        write_junit_streamed(report["scenarios"], out / "junit.xml")
+    else:
+        write_junit(report, out / "junit.xml")
     return report
 
 

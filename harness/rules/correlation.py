@@ -60,6 +60,8 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if not message.is_callback or message.receiver is None:
             continue
+        if message.recorded != "ours" and not _asks(trace, message):
+            continue  # what it answers may have been said before the recording began
         transaction_id = message.reading.envelope.transaction_id
         opened = _opened(trace).get((message.receiver, transaction_id), message.number)
         yield outcome(
@@ -70,6 +72,21 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
             expected=f"a transaction that {message.receiver} opened",
             pointer=message.context_pointer("transaction_id"),
         )
+
+
+def _asks(trace: Trace, callback: Message) -> bool:
+    """Tell whether the receiver of a callback asked something that it may answer, anywhere."""
+    asked = callback.receiver, callback.action.removeprefix("on_")
+    return _first_asked(trace).get(asked, callback.number) < callback.number
+
+
+@once
+def _first_asked(trace: Trace) -> dict[tuple[str | None, str], int]:
+    """Find the first request of each sender and action."""
+    first: dict[tuple[str | None, str], int] = {}
+    for request in trace.requests:
+        first.setdefault((request.sender, request.action), request.number)
+    return first
 
 
 @once

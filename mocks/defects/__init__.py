@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from gridwitness.mocks.defects import (
     amounts,
+    generation,
     lifecycle,
     lineage,
     linked_data,
@@ -26,6 +27,7 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     amounts,
+    generation,
     lifecycle,
     lineage,
     linked_data,
