@@ -25,6 +25,7 @@ from gridwitness.views import (
     Charges,
     ClearingResult,
     EnergyContract,
+    Interval,
     MeterReading,
     Offer,
     Position,
@@ -33,7 +34,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
@@ -96,7 +97,7 @@ class ClearingAgent(Actor):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
             return
         offer = Offer(
-            offer_id=f"pay-as-clear-{intent.interval.start}",
+            offer_id=_offer_id(intent.interval),
             provider_id=self.id,
             pricing_model="PAY_AS_CLEAR",
             clearing_agent_id=self.id,
@@ -105,28 +106,37 @@ class ClearingAgent(Actor):
         )
         await self.reply(message, Say(offers=(offer,)))
 
-    def refuses(self, message: Message) -> Refusal | None:
+    def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
         contract = message.reading.contract
         if message.action == "discover":
-            return None
+            return
         if contract is None or contract.participant_id is None or contract.interval is None:
-            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "no participant or no interval")
+            text = "no participant or no interval"
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+            return
         if message.action == "init":
-            return self._refuses_offer(contract)
-        if contract.participant_id not in self._market(message).entries:
-            return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
-        return None
+            yield from self._objections_to_offer(contract)
+            return
+        entry = self._market(message).entries.get(contract.participant_id)
+        if entry is None:
+            text = "no offer of this participant is approved"
+            yield "no offer", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
+        elif contract.contract_id != entry.contract.contract_id:
+            text = "no such contract of this participant"
+            yield "unknown contract", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
 
-    def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
+    def _objections_to_offer(self, contract: EnergyContract) -> Iterator[tuple[str, Refusal]]:
         curve = contract.curve
         if curve is None or contract.meter_id is None or contract.grid_operator_id is None:
             text = "an offer needs a curve, a meter and its utility"
-            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
-        if not self.conduct.refuses_bad_offers:
-            return None
-        for problem in curve.problems():
-            return Refusal(400, "SCH_SCHEMA_VALIDATION_FAILED", problem.message)
-        return None
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+            return
+        if contract.interval and contract.offer_id != _offer_id(contract.interval):
+            text = "nothing was offered under this id"
+            yield "unknown offer", Refusal(400, "BIZ_OFFER_NOT_FOUND", text)
+        if self.conduct.refuses_bad_offers:
+            for problem in curve.problems():
+                yield "no curve", Refusal(400, "SCH_SCHEMA_VALIDATION_FAILED", problem.message)
 
     # -- approval -------------------------------------------------------------------
 
@@ -318,6 +328,10 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _offer_id(interval: Interval) -> str:
+    return f"pay-as-clear-{interval.start}"
 
 
 def _trade(entry: Entry) -> terms.Trade:

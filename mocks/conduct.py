@@ -53,6 +53,8 @@ class Conduct:
     silent_on callbacks that are never sent
     refuses_actions
               requests that are refused whatever they say
+    overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
+    retries   how often one asks again after being turned away
     """
 
     views: Callable[[str, Reading], Reading] = _same_reading
@@ -63,10 +65,11 @@ class Conduct:
     answers: Callable[[Answer], Answer] = _same_answer
     silent_on: frozenset[str] = frozenset()
     refuses_actions: frozenset[str] = frozenset()
-    verifies_signatures: bool = True
+    overlooks: frozenset[str] = frozenset()
     refuses_bad_offers: bool = True
     calls_back_after_refusal: bool = False
     binds_refused_locks: bool = False
+    retries: int = 0
     signs_as: str | None = None
     signature_life_s: int = 300
     chains: bool = True

@@ -10,8 +10,9 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Fault, Say
+from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.mocks.spoilt import Fault
 from gridwitness.views import EnergyContract, Intent, Interval, OfferCurve
 
 if TYPE_CHECKING:

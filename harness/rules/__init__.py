@@ -26,8 +26,11 @@ Level = Literal["MUST", "SHOULD", "MAY"]
 FAMILIES = (
     "envelope",
     "acknowledgement",
+    "answer",
     "signature",
+    "refusal",
     "correlation",
+    "conversation",
     "sequence",
     "market",
     "locking",
@@ -63,7 +66,7 @@ class Rule:
 
     judges names the roles it can find fault with, none when it may be any; in another
     seat it does not apply.
-    on_refusal: only a message that ought to be refused exercises it.
+    on_refusal: only a message that ought to be refused, or is unusual, exercises it.
     """
 
     id: str

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from gridwitness.dialects.base import dump_json
+from gridwitness.mocks.actor import UNVERIFIED
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_answer, in_body, in_contract, in_envelope
 
@@ -184,7 +185,7 @@ DEFECTS = (
         "believes-everyone",
         "SIG-003",
         "accepts messages whose signature does not verify",
-        Conduct(verifies_signatures=False),
+        Conduct(overlooks=UNVERIFIED),
         also=("COR-004", "ORD-003"),
     ),
     Defect(
