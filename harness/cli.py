@@ -42,7 +42,14 @@ from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.plan import Plan, write_plan
-from gridwitness.profile import DEFAULT_EDITIONS, SEATS, castings, reachable, read_profile
+from gridwitness.profile import (
+    AT_AN_ENDPOINT,
+    DEFAULT_EDITIONS,
+    SEATS,
+    castings,
+    reachable,
+    read_profile,
+)
 from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
 from gridwitness.steps import MODULES
@@ -51,6 +58,8 @@ from gridwitness.wire import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gridwitness.mocks.defects import Defect
 
 USER_ERROR, HARNESS_ERROR = 2, 3
 NO_TESTS, PYTEST_USAGE = 5, 4
@@ -77,15 +86,19 @@ File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - f
 
 @app.command(context_settings=PASS_THROUGH)
 def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Certify the bundled reference clearing agent in both dialects, over real HTTP.
+    """Certify the reference participants in every seat and both dialects, over real HTTP.
 
     Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
     """
     plan = Plan(
         out=str(out),
-        castings=castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict"),
+        castings=tuple(
+            casting
+            for seat in SEATS.values()
+            for casting in castings(seat, DEFAULT_EDITIONS, "strict")
+        ),
         command="gridwitness demo",
-        name="the reference clearing agent",
+        name="the reference participants",
         seed=_new_seed(),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
@@ -150,9 +163,11 @@ def play(  # noqa: PLR0913 (each is an option)
     defect: Annotated[str | None, typer.Option(help="Misbehave in this way.")] = None,
 ) -> None:
     """Play a reference actor in a process of its own, until it is interrupted."""
-    if seat not in SEATS:
+    if seat not in AT_AN_ENDPOINT:
         raise UserError(
-            f"there is no seat {seat!r}", where="play", mend=f"one of: {', '.join(SEATS)}"
+            f"there is no seat {seat!r} to play from outside",
+            where="play",
+            mend=f"one of: {', '.join(AT_AN_ENDPOINT)}",
         )
     chosen = tuple(edition or DEFAULT_EDITIONS)
     for name in chosen:
@@ -295,11 +310,10 @@ def selftest(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Break the reference actors in every known way, and prove that it is noticed."""
-    cast = castings(SEATS["clearing-agent"], DEFAULT_EDITIONS, "strict")
     tried = tuple(
         replace(casting, defect=name, patience=SILENCE_PATIENCE if defect.is_silent else 1.0)
         for name, defect in DEFECTS.items()
-        for casting in cast
+        for casting in castings(seat_to_try(defect), DEFAULT_EDITIONS, "strict")
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -330,6 +344,11 @@ def selftest(
         number = sum(1 for row in matrix if row["caught"] and not row["unrelated"])
         typer.echo(f"\n{number} of {len(matrix)} defects are caught by their rule and by no other")
     raise typer.Exit(0 if good else HARNESS_ERROR)
+
+
+def seat_to_try(defect: Defect) -> str:
+    """Give the seat in which a defect is tried: its own, or the agent's for who has none."""
+    return defect.role if defect.role in SEATS.values() else SEATS["clearing-agent"]
 
 
 def bite_matrix(report: dict[str, Any]) -> list[dict[str, Any]]:

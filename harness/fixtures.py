@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import shlex
 from importlib import import_module
 from pathlib import Path
@@ -15,19 +16,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pytest_bdd.feature import get_features
+from pytest_bdd.parser import render_string
 
 from gridwitness.editions import editions
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
+from gridwitness.profile import SEATS
 from gridwitness.registry import Record
 from gridwitness.signing import read_private_key
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
+    from pytest_bdd.parser import ScenarioTemplate
+
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
+    from gridwitness.trace import Step
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -71,6 +77,12 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 
 
 @pytest.fixture
+def sequence() -> tuple[Step, ...]:
+    """The expected message sequence; a Given may state one."""
+    return ()
+
+
+@pytest.fixture
 def last_confirms_late() -> bool:
     """Whether the last participant keeps the market waiting; a Given may say so."""
     return False
@@ -86,14 +98,22 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
     return Hearing(
         subject=_subject(casting),
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
-        rerun=f"{plan.command} -k {shlex.quote(f'{test_name} and {casting.label}')}",
+        rerun=f"{plan.command} -k {shlex.quote(_selects(node, casting))}",
         absent=plan.absent,
     )
 
 
+def _selects(node: pytest.Function, casting: Casting) -> str:
+    """Give the expression that selects this test, and of an outline its example, for -k."""
+    values = " ".join(example_of(node).values())
+    words = [word for word in re.findall(r"[\w.]+", values) if word not in ("and", "or", "not")]
+    return " and ".join([node.originalname, casting.label, *words])
+
+
 def _subject(casting: Casting) -> str:
-    """Give the actor that is judged: who misbehaves when a defect is tried, or the seat."""
-    return DEFECTS[casting.defect].role if casting.defect else casting.seat
+    """Give the role that is judged: the seat's, or that of who misbehaves and has no seat."""
+    misbehaves = DEFECTS[casting.defect].role if casting.defect else casting.seat
+    return casting.seat if misbehaves in SEATS.values() else misbehaves
 
 
 @pytest.fixture
@@ -112,21 +132,37 @@ def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene
     )
 
 
-def every_scenario(plan: Plan) -> set[tuple[str, str, str, str | None]]:
-    """Give what a plan asks for: feature, scenario, dialect and defect of each."""
+def every_scenario(plan: Plan) -> set[tuple[str, str, str, str, str | None]]:
+    """Give what a plan asks for: feature, scenario, seat, dialect and defect of each."""
     return {
-        (feature_path(Path(feature.filename)), name, casting.dialect, casting.defect)
+        (feature_path(Path(feature.filename)), name, casting.seat, casting.dialect, casting.defect)
         for feature in get_features([str(FEATURES)])
-        for name in feature.scenarios
+        for scenario in feature.scenarios.values()
+        for name in titles(scenario)
         for casting in plan.castings
-        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags
+        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags | scenario.tags
         and is_cast(casting, feature_path(Path(feature.filename)), name)
     }
+
+
+def titles(scenario: ScenarioTemplate) -> set[str]:
+    """Give the titles of a scenario: of an outline, one for each of its examples."""
+    examples = [example for table in scenario.examples for example in table.as_contexts()]
+    return {scenario.render(example).name for example in examples or [{}]}
 
 
 def is_cast(casting: Casting, feature: str, scenario: str) -> bool:
     """Tell whether a casting plays a scenario: a defect is tried in its own only."""
     return casting.defect is None or DEFECTS[casting.defect].is_tried_in(feature, scenario)
+
+
+def may_be_cast(casting: Casting, feature: str, title: str) -> bool:
+    """Tell whether a casting plays a scenario, or some example of an outline by this title."""
+    if casting.defect is None or "<" not in title:
+        return is_cast(casting, feature, title)
+    defect, known = DEFECTS[casting.defect], title.partition("<")[0]
+    wanted = defect.scenario or ""
+    return defect.feature == feature and (wanted.startswith(known) or known.startswith(wanted))
 
 
 def feature_path(path: Path) -> str:
@@ -161,6 +197,17 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
 
 
 def scenario_name(item: pytest.Item) -> str:
-    """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring."""
+    """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring.
+
+    A test that is one example of an outline has the title of the example; the test's
+    definition, which stands for all of them, has the outline's.
+    """
     docstring: str = getattr(item, "function").__doc__ or item.name  # noqa: B009 (untyped)
-    return docstring.partition(": ")[2] or docstring
+    title = docstring.partition(": ")[2] or docstring
+    return render_string(title, example_of(item))
+
+
+def example_of(item: pytest.Item) -> dict[str, str]:
+    """Give the example of an outline that a test plays; empty when it is no outline's."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("_pytest_bdd_example", {}) if callspec else {}

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Hearing:
     """The judge's view of one scenario.
 
-    subject is the actor in the seat; absent maps a rule's id to the reason why the
+    subject is the role that is judged, and once something was played the name of its
+    actor, as the trace tells it. absent maps a rule's id to the reason why the
     participant declares that it does not apply.
     """
 
@@ -41,6 +42,7 @@ class Hearing:
     def hear(self, trace: Trace, faults: Sequence[BaseException] = ()) -> None:
         """Take the evidence: the trace, and what failed in our own code."""
         self.trace = trace
+        self.subject = trace.scene.subject or self.subject
         self.judgement = judge(trace, self.subject)
         self.faults += ["".join(traceback.format_exception(fault)) for fault in faults]
 

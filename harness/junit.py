@@ -18,7 +18,7 @@ def write_junit(report: dict[str, Any], path: Path) -> None:
     suites: dict[str, TestSuite] = {}
     for scenario in report["scenarios"]:
         case = TestCase(
-            f"{scenario['name']} [{scenario['dialect']}]",
+            f"{scenario['name']} [{scenario['seat']}, {scenario['dialect']}]",
             classname=scenario["feature"].removesuffix(".feature").replace("/", "."),
             time=scenario["duration_s"],
         )

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SEATS = {"clearing-agent": "clearing agent"}
+SEATS = {"clearing-agent": "clearing agent", "market-participant": "market participant"}
 """The seats that features have a place for today, as a profile and as an actor calls them."""
+
+AT_AN_ENDPOINT = ("clearing-agent",)
+"""The seats that can be taken from outside: who sits there waits to be asked."""
 
 DEFAULT_EDITIONS = ("beckn-2.0.0-rc", "beckn-2.0.0-lts")
 
@@ -89,6 +92,7 @@ def read_profile(path: Path) -> Profile:
             raise _mistake(
                 path, f"absent.{rule_id}", "there is no such rule", "see: gridwitness rules"
             )
+    _check_seat(path, who["seat"])
     _check_endpoint(path, who["endpoint"])
     key_id, public_key = _participant_key(path, who)
     return Profile(
@@ -173,6 +177,17 @@ def _check_editions(path: Path, chosen: tuple[str, ...]) -> None:
             "certify.editions",
             "two editions speak the same dialect",
             "certify them one after the other",
+        )
+
+
+def _check_seat(path: Path, seat: str) -> None:
+    if seat not in AT_AN_ENDPOINT:
+        raise _mistake(
+            path,
+            "participant.seat",
+            f"{seat!r} is taken by the reference participant only, for now: "
+            "it acts first, and a profile cannot say yet what starts it",
+            f"take one of: {', '.join(AT_AN_ENDPOINT)}; gridwitness demo plays {seat}",
         )
 
 

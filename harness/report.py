@@ -101,21 +101,21 @@ class Results:
     """The scenarios of a run as they come in.
 
     broken tells what failed around a scenario, in our own code; asked_for names every
-    scenario of the plan: feature, name, dialect, defect.
+    scenario of the plan: feature, name, seat, dialect, defect.
     """
 
     records: list[ScenarioRecord] = field(default_factory=list[ScenarioRecord])
     broken: list[str] = field(default_factory=list[str])
-    asked_for: set[tuple[str, str, str, str | None]] = field(
-        default_factory=set[tuple[str, str, str, str | None]]
+    asked_for: set[tuple[str, str, str, str, str | None]] = field(
+        default_factory=set[tuple[str, str, str, str, str | None]]
     )
 
     def left_out(self) -> list[dict[str, str]]:
         """Give the scenarios that were asked for and did not run."""
-        ran = {(r.feature, r.name, r.dialect, r.defect) for r in self.records}
+        ran = {(r.feature, r.name, r.seat, r.dialect, r.defect) for r in self.records}
         return [
-            {"feature": feature, "name": name, "dialect": dialect}
-            for feature, name, dialect, _ in sorted(self.asked_for - ran, key=str)
+            {"feature": feature, "name": name, "seat": seat, "dialect": dialect}
+            for feature, name, seat, dialect, _ in sorted(self.asked_for - ran, key=str)
         ]
 
 
@@ -141,7 +141,9 @@ def _finding(finding: Finding, scenario: str, trace: str | None) -> dict[str, An
 
 def build(plan: Plan, results: Results) -> dict[str, Any]:
     """Build the report of a run from its scenarios."""
-    records = sorted(results.records, key=lambda r: (r.feature, r.name, r.dialect, r.defect or ""))
+    records = sorted(
+        results.records, key=lambda r: (r.feature, r.name, r.seat, r.dialect, r.defect or "")
+    )
     rule_lines = _rules(plan, records)
     verdicts: list[Verdict] = [cast("Verdict", record.verdict) for record in records]
     verdicts += [line["verdict"] for line in rule_lines]
@@ -153,7 +155,7 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
     worst = gravest(verdicts)
     findings = [
         finding
-        | {"dialect": record.dialect, "rerun": record.rerun}
+        | {"seat": record.seat, "dialect": record.dialect, "rerun": record.rerun}
         | ({"defect": record.defect} if record.defect else {})
         for record in records
         for finding in record.findings
@@ -197,53 +199,53 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
 
 
 def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
-    """Tell for each required rule what the whole run shows, in every dialect that was spoken.
+    """Tell for each required rule what the whole run shows, in every seat and dialect.
 
-    A rule must be exercised in each dialect; in one where no scenario did, it is
-    untestable whatever the others show.
+    A rule must be exercised in each seat that it can judge, and there in each dialect;
+    in one where no scenario did, it is untestable whatever the others show.
     """
     lines: list[dict[str, Any]] = []
-    wanted = {
-        (casting.dialect, rule.id)
-        for casting in plan.castings
-        for rule in rules().values()
-        if rule.id in editions()[casting.edition].rules
-    }
+    places = sorted({(c.seat, c.dialect, c.edition) for c in plan.castings})
     judged = {
-        (casting.dialect, rule.id)
-        for casting in plan.castings
-        for rule in required(casting.edition, casting.seat)
+        (seat, dialect, rule.id)
+        for seat, dialect, edition in places
+        for rule in required(edition, seat)
     }
+    seen: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
+    for record in records:
+        for rule_id, shown in record.rules.items():
+            seen.setdefault((record.seat, record.dialect, rule_id), []).append(shown)
     for rule in rules().values():
-        dialects = sorted(dialect for dialect, rule_id in wanted if rule_id == rule.id)
-        if not dialects:
-            continue
-        exercised = 0
-        verdicts: list[Verdict] = []
-        for dialect in dialects:
-            seen = [
-                r.rules[rule.id] for r in records if r.dialect == dialect and rule.id in r.rules
-            ]
-            count = sum(number for _, number in seen)
-            exercised += count
+        by_seat: list[dict[str, Any]] = []
+        for seat, dialect, edition in places:
+            if rule.id not in editions()[edition].rules:
+                continue
+            place = seat, dialect, rule.id
+            shown = seen.get(place, [])
+            count = sum(number for _, number in shown)
             found: list[Verdict] = [
-                cast("Verdict", verdict) for verdict, _ in seen if verdict != "untestable"
+                cast("Verdict", verdict) for verdict, _ in shown if verdict != "untestable"
             ]
             if rule.id in plan.absent and not set(found) & RED:
                 found = ["not_applicable"]
-            elif (dialect, rule.id) not in judged:
+            elif place not in judged:
                 found = [*found, "not_applicable"]
             elif not count:
                 found = [*found, "untestable"]
-            verdicts.append(gravest(found))
+            by_seat.append(
+                {"seat": seat, "dialect": dialect, "verdict": gravest(found), "exercised": count}
+            )
+        if not by_seat:
+            continue
         lines.append(
             {
                 "id": rule.id,
                 "level": rule.level,
-                "verdict": gravest(verdicts),
-                "exercised": exercised,
+                "verdict": gravest(place["verdict"] for place in by_seat),
+                "exercised": sum(place["exercised"] for place in by_seat),
                 "sentence": rule.sentence,
                 "source": rule.source,
+                "by_seat": by_seat,
             }
             | ({"absent": plan.absent[rule.id]} if rule.id in plan.absent else {})
         )

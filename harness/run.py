@@ -21,8 +21,16 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
-from gridwitness.fixtures import PLAN, every_scenario, feature_path, is_cast, scenario_name
+from gridwitness.fixtures import (
+    PLAN,
+    every_scenario,
+    feature_path,
+    is_cast,
+    may_be_cast,
+    scenario_name,
+)
 from gridwitness.hearing import Hearing
+from gridwitness.plan import Casting
 from gridwitness.report import Results, ScenarioRecord, write_outputs
 from gridwitness.steps import MODULES
 from gridwitness.terminal import scenario_line
@@ -31,7 +39,7 @@ from gridwitness.trace import write_trace
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from gridwitness.plan import Casting, Plan
+    from gridwitness.plan import Plan
 
 SCENARIOS = "from pytest_bdd import scenarios\nscenarios({path!r})\n"
 
@@ -52,6 +60,13 @@ class FeatureModule(pytest.Module):
         source = SCENARIOS.format(path=str(self.path))
         exec(compile(source, str(self.path), "exec"), module.__dict__)  # noqa: S102
         return module
+
+
+def _casting(item: pytest.Item) -> Casting | None:
+    """Give the casting of a test; None for the one that pytest makes where nobody is cast."""
+    callspec = getattr(item, "callspec", None)
+    casting = callspec.params.get("casting") if callspec else None
+    return casting if isinstance(casting, Casting) else None
 
 
 class Run:
@@ -92,10 +107,27 @@ class Run:
             casting
             for casting in self.plan.castings
             if casting.seat in seats
-            and is_cast(casting, feature_path(test.path), scenario_name(test))
+            and may_be_cast(casting, feature_path(test.path), scenario_name(test))
         ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Leave out the scenarios that have no place for anybody who is cast."""
+        empty = [item for item in items if not _is_played(item)]
+        config.hook.pytest_deselected(items=empty)
+        items[:] = [item for item in items if item not in empty]
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep of an outline's examples, for each casting, those that it plays."""
+        items[:] = [
+            item
+            for item in items
+            if (casting := _casting(item)) is not None
+            and is_cast(casting, feature_path(item.path), scenario_name(item))
+        ]
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -206,3 +238,9 @@ class Run:
         if not self.is_worker:
             self.results.asked_for = every_scenario(self.plan)
             write_outputs(self.plan, self.results, self.out)
+
+
+def _is_played(item: pytest.Item) -> bool:
+    """Tell whether a scenario is cast; pytest fills an empty place with a mark of its own."""
+    parameters: dict[str, object] = getattr(item, "callspec").params  # noqa: B009 (untyped)
+    return isinstance(parameters["casting"], Casting)

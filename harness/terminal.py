@@ -37,7 +37,7 @@ def safe(text: str) -> str:
 
 def scenario_line(record: ScenarioRecord) -> str:
     """Tell one scenario in one line."""
-    what = f"{record.name} [{record.dialect}]"
+    what = f"{record.name} [{record.seat}, {record.dialect}]"
     if record.defect:
         what = f"{record.defect}: {what}"
     return f"{record.verdict:<14} {record.duration_s:6.2f} s  {safe(what)}"
@@ -94,11 +94,20 @@ def _silence(report: dict[str, Any], rule: dict[str, Any]) -> str:
     return five_lines(
         rule=rule["id"],
         sentence=rule["sentence"],
-        observed="no scenario of this run exercised it in every dialect; silence is not a pass",
+        observed=f"no scenario of this run exercised it{_where(rule)}; silence is not a pass",
         evidence="report.json",
         source=rule["source"],
         rerun=report["command"],
     )
+
+
+def _where(rule: dict[str, Any]) -> str:
+    silent = [
+        f"{place['seat']}, {place['dialect']}"
+        for place in rule.get("by_seat", [])
+        if place["verdict"] == "untestable"
+    ]
+    return f" in the seat {'; '.join(silent)}" if silent else ""
 
 
 def _summary(report: dict[str, Any], out: str) -> Group:

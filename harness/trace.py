@@ -164,8 +164,9 @@ class Step:
 class Scene:
     """What a trace is the trace of: the scenario, the cast, the expected sequence.
 
-    subject is the actor that is judged, None when all are. roles maps an actor's name
-    to its role, ids to its subscriber id, uris to its base address.
+    seat is the seat that is taken. subject names the actor that is judged, None when all
+    are; before a scenario is played it names the role, of which one actor is. roles maps
+    an actor's name to its role, ids to its subscriber id, uris to its base address.
     """
 
     feature: str

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -123,8 +124,10 @@ class Actor:
         self._last_message_id = str(uuid.uuid4())
         self._opened: set[str] = set()
         """The transactions in which something was asked."""
-        self._accepted: set[tuple[str | None, str]] = set()
-        """The requests that were accepted, by message id and signature."""
+        self._asked: set[str | None] = set()
+        """The message ids of what was asked."""
+        self._accepted: Counter[tuple[str | None, str]] = Counter()
+        """How often each request was accepted, by message id and signature."""
         self.spoils: dict[str, Fault] = {}
         """By subscriber id: what is wrong, once and on purpose, with a message to it."""
 
@@ -173,7 +176,7 @@ class Actor:
         message = inbound.message
         refusal = self._refusal(inbound, message) or self._turns_away(message)
         if refusal is None:
-            self._accepted.add(_identity(message))
+            self._accepted[_identity(message)] += 1
         if refusal is None or self.conduct.calls_back_after_refusal:
             self._spawn(self._act(message))
         elif message.is_callback:
@@ -189,11 +192,14 @@ class Actor:
     def complaints(self, inbound: Inbound, message: Message) -> Iterator[tuple[str, Refusal]]:
         """Yield what is wrong with a message, each by its name, the gravest first."""
         yield from self._complaints_about_signature(inbound, message)
+        yield from (whim for whim in self._whims(message) if whim[0] in self.conduct.minds)
         if message.body is None or message.dialect not in self.setting.tongues:
             code = "SCH_INVALID_JSON" if message.body is None else "CTX_MISSING_FIELD"
             yield "unreadable", Refusal(400, code, "the body is no JSON in a dialect spoken here")
             return
         yield from self._complaints_about_context(inbound, message)
+        if inbound.action in self.conduct.refuses_actions:
+            yield "unwanted", Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
         if message.is_callback:
             if message.reading.envelope.transaction_id not in self._opened:
                 text = "nothing was asked in this transaction"
@@ -202,8 +208,6 @@ class Actor:
         if inbound.action not in self.handlers():
             text = f"{self.role}: no {inbound.action} here"
             yield "unhandled", Refusal(404, "NET_NOT_IMPLEMENTED", text)
-        if inbound.action in self.conduct.refuses_actions:
-            yield "unwanted", Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
         if _identity(message) in self._accepted:
             text = "this message was accepted before"
             yield "repeated", Refusal(400, "CTX_MESSAGE_ID_DUPLICATE", text)
@@ -217,7 +221,12 @@ class Actor:
             header = signing.parse_header(message.headers.get("authorization", ""))
             too_little = header is not None and not header.covers_enough
             name = "covers too little" if too_little else check.status
-            yield name, Refusal(401, _SIGNATURE_CODES.get(check.status, _INVALID), f"signature: {check.status}")
+            yield (
+                name,
+                Refusal(
+                    401, _SIGNATURE_CODES.get(check.status, _INVALID), f"signature: {check.status}"
+                ),
+            )
             return
         caller = envelope.bpp_id if message.is_callback else envelope.bap_id
         if caller not in (None, check.subscriber_id):
@@ -244,6 +253,17 @@ class Actor:
         if not message.is_callback and _is_over(envelope):
             yield "too late", Refusal(400, "CTX_TTL_EXPIRED", "its time to live is over")
 
+    def _whims(self, message: Message) -> Iterator[tuple[str, Refusal]]:
+        """Yield what is no reason to refuse a message, and is one to some."""
+        header = message.headers.get("authorization", "")
+        if message.body is not None and dump_json(message.body) != message.raw:
+            yield "unusual white space", Refusal(401, _INVALID, "the digest differs")
+        if '", ' in header:
+            yield "spaced header", Refusal(401, _INVALID, "the header cannot be read")
+        if message.is_callback and message.reading.envelope.message_id not in self._asked:
+            text = "nothing was asked under this message id"
+            yield "unasked", Refusal(400, "CTX_INVALID_FIELD", text)
+
     def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
         """Yield why a well-formed request is refused for what it says, each by its name."""
         del message
@@ -267,9 +287,10 @@ class Actor:
         body = write_ack(form, envelope, _now(), refusal)
         status = refusal.http_status if refusal else 200
         request = signing.parse_header(message.headers.get("authorization", ""))
-        if tongue is None or request is None or form not in ("signed-body", "signed-header"):
+        if tongue is None or form not in ("signed-body", "signed-header"):
             return json_answer(status, body)
-        signature = self._sign(dump_json(body), tongue.edition, request.signature)
+        signed = request.signature if request else None
+        signature = self._sign(dump_json(body), tongue.edition, signed)
         if form == "signed-body":
             return json_answer(status, body | {"signature": signature})
         return json_answer(status, body, {"signature": signature})
@@ -355,8 +376,10 @@ class Actor:
             self._waiting.pop(transaction_id, None)
 
     def _context(self, action: str, whom: Record, transaction_id: str, ttl: str) -> Envelope:
-        """Write the context of a request, and remember its transaction."""
+        """Write the context of a request, and remember its ids."""
+        message_id = self._message_id()
         self._opened.add(transaction_id)
+        self._asked.add(message_id)
         return Envelope(
             action=action,
             version=VERSION,
@@ -365,7 +388,7 @@ class Actor:
             bpp_id=whom.subscriber_id,
             bpp_uri=whom.url,
             transaction_id=transaction_id,
-            message_id=self._message_id(),
+            message_id=message_id,
             timestamp=_now(),
             ttl=ttl,
         )
@@ -435,9 +458,13 @@ class Actor:
                 answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault
             )
             fault = None
-        return await self._send(
+        sent = await self._send(
             answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault
         )
+        # Who does not notice that a request was repeated answers it as often as it came.
+        for _ in range(1, self._accepted[_identity(request)]):
+            await self._send(answer, say, dialect, caller, chained_to=request, wait_s=None)
+        return sent
 
     async def _send(  # noqa: PLR0913 (the parts of one message)
         self,
@@ -490,9 +517,7 @@ class Actor:
             deliberate=None if fault.honest else fault.words,
         )
 
-    def _sign(
-        self, raw: bytes, edition: Edition, chain: str | None, how: Signing = AS_EVER
-    ) -> str:
+    def _sign(self, raw: bytes, edition: Edition, chain: str | None, how: Signing = AS_EVER) -> str:
         created_s = int(time.time()) + how.created_in_s
         life_s = self.conduct.signature_life_s if how.life_s is None else how.life_s
         signer, stranger = self._signer, self.setting.stranger

@@ -4,7 +4,8 @@ Belongs here: the agent's part of a pay-as-clear market, built on reference_impl
 Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
-in one dialect. It clears when everyone whose offer was approved has confirmed.
+in one dialect. It clears when everyone whose offer was approved has confirmed, or some
+time after the first of them has.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message
 
 FEE_PER_KWH = Decimal("0.01")
+GATE_S = 15.0
+"""How long after the first confirm it waits for the others: half of what a participant waits."""
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Market:
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     cleared: bool = False
+    gate: asyncio.TimerHandle | None = None
+    """When it clears without those who have not confirmed."""
     flows: list[terms.Flow] | None = None
 
 
@@ -124,6 +129,9 @@ class ClearingAgent(Actor):
         elif contract.contract_id != entry.contract.contract_id:
             text = "no such contract of this participant"
             yield "unknown contract", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
+        elif message.action == "confirm" and contract.curve is None:
+            text = "a confirm needs the curve"
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
 
     def _objections_to_offer(self, contract: EnergyContract) -> Iterator[tuple[str, Refusal]]:
         curve = contract.curve
@@ -183,13 +191,38 @@ class ClearingAgent(Actor):
     async def _commit(self, message: Message) -> None:
         market = self._market(message)
         contract = message.reading.contract
-        market.entries[(contract.participant_id if contract else None) or ""].confirm = message
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if entry.confirm is not None:
+            return  # the commitment stands, and its answer will come
+        entry.confirm = message
         committed = [entry for entry in market.entries.values() if entry.confirm is not None]
         everyone = len(committed) == len(market.entries)
-        if market.cleared or (self.conduct.waits_for_all and not everyone):
-            return
+        if market.cleared:
+            await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
+        elif everyone or not self.conduct.waits_for_all:
+            await self._close(market)
+        else:
+            self._open_gate(market)
+
+    def _open_gate(self, market: Market) -> None:
+        if market.gate is None:
+            wait_s = GATE_S * self.setting.patience
+            loop = asyncio.get_running_loop()
+            market.gate = loop.call_later(wait_s, lambda: self._spawn(self._close(market)))
+
+    async def _close(self, market: Market) -> None:
+        """Clear with those who have confirmed; who confirms later is too late."""
+        if market.gate is not None:
+            market.gate.cancel()
         market.cleared = True
-        await self._clear(market, committed)
+        entries = market.entries.values()
+        await self._clear(market, [entry for entry in entries if entry.confirm is not None])
+
+    async def leave(self) -> None:
+        for market in self._markets.values():
+            if market.gate is not None:
+                market.gate.cancel()
+        await super().leave()
 
     async def _clear(self, market: Market, committed: list[Entry]) -> None:
         try:

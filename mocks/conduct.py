@@ -51,9 +51,12 @@ class Conduct:
     urls      where the message is posted
     answers   the synchronous answer
     silent_on callbacks that are never sent
+    leaves_out
+              requests of a participant that are never sent
     refuses_actions
-              requests that are refused whatever they say
+              messages that are refused whatever they say
     overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
+    minds     reasons that are none, for which messages are refused all the same
     retries   how often one asks again after being turned away
     """
 
@@ -64,8 +67,10 @@ class Conduct:
     urls: Callable[[str, str], str] = _same_url
     answers: Callable[[Answer], Answer] = _same_answer
     silent_on: frozenset[str] = frozenset()
+    leaves_out: frozenset[str] = frozenset()
     refuses_actions: frozenset[str] = frozenset()
     overlooks: frozenset[str] = frozenset()
+    minds: frozenset[str] = frozenset()
     refuses_bad_offers: bool = True
     calls_back_after_refusal: bool = False
     binds_refused_locks: bool = False

@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from gridwitness.errors import UserError
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.participant import MarketParticipant, Wish
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Actor
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
     from gridwitness.trace import Step
 
@@ -55,7 +57,9 @@ class Cast:
 
     last_confirms_late: the last participant waits a moment in which nothing may clear.
     patience scales every deadline that follows from a message's ttl.
-    broken names the role that misbehaves and how; it is how defects are tried.
+    broken names the role that misbehaves and how; it is how defects are tried. Of the
+    participants it is the one that takes their seat: the first honest one.
+    spoilt is what is wrong, on purpose, with one message to the actor in the seat.
     """
 
     wishes: Mapping[str, Wish]
@@ -65,9 +69,22 @@ class Cast:
     last_confirms_late: bool = False
     patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
+    spoilt: Fault | None = None
 
     def conduct(self, role: str) -> Conduct:
         return self.broken[1] if self.broken and self.broken[0] == role else RIGHT
+
+    @property
+    def subject(self) -> str:
+        """The participant that takes the participants' seat; UserError when none is honest."""
+        for name, wish in self.wishes.items():
+            if wish.fault is None:
+                return name
+        raise UserError(
+            "nobody honest takes part",
+            where="the market participants",
+            mend="name one whose offer is not spoilt",
+        )
 
 
 def fresh_interval(duration_h: Fraction) -> Interval:
@@ -82,9 +99,13 @@ def play(
 ) -> tuple[Trace, list[BaseException]]:
     """Play a market to its end; returns the trace, and what failed in our own code.
 
+    Where a scene's subject is the market participant, it is the first honest one.
+
     The phases (discover, init, confirm, status) follow one another; within a phase
     all participants act at once. Whoever gets no answer that lets it go on, stops.
     """
+    broken = None if cast.conduct(PARTICIPANT) is RIGHT else cast.subject
+    subject = cast.subject if scene.subject == PARTICIPANT else scene.subject
     wire = sandbox.wire
     recorder = wire.record()
     setting = replace(sandbox.setting, patience=cast.patience)
@@ -103,9 +124,9 @@ def play(
             sandbox.signer(name),
             wish,
             scene.dialect,
-            cast.conduct(PARTICIPANT) if position == 0 else RIGHT,
+            cast.conduct(PARTICIPANT) if name == broken else RIGHT,
         )
-        for position, (name, wish) in enumerate(cast.wishes.items())
+        for name, wish in cast.wishes.items()
     ]
     actors: list[Actor] = [utility, *participants]
     if sandbox.outsider is None:
@@ -120,6 +141,10 @@ def play(
     roles = {actor.name: actor.role for actor in actors} | {AGENT: AGENT}
     ids = {actor.name: actor.id for actor in actors} | {AGENT: agent_id}
     uris = {actor.name: actor.uri for actor in actors} | {AGENT: record.url}
+    if cast.spoilt is not None:
+        to_a_participant = scene.seat == PARTICIPANT
+        spoiler = actors[-1] if to_a_participant else participants[0]
+        spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
     interval = fresh_interval(cast.duration_h)
     try:
         wire.call(_run, participants, record, interval, utility, cast.last_confirms_late)
@@ -127,7 +152,7 @@ def play(
     finally:
         for actor in actors:
             wire.call(actor.leave)
-    known = replace(scene, roles=roles, ids=ids, uris=uris, sequence=sequence)
+    known = replace(scene, subject=subject, roles=roles, ids=ids, uris=uris, sequence=sequence)
     trace = Trace(known, recorder.messages())
     return trace, [defect for actor in actors for defect in actor.defects]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
-from gridwitness.mocks.spoilt import Fault
 from gridwitness.views import EnergyContract, Intent, Interval, OfferCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gridwitness.mocks.actor import Setting
+    from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
@@ -60,6 +60,15 @@ class MarketParticipant(Actor):
 
     async def discover(self, agent: Record, interval: Interval) -> bool:
         """Look for an offer to trade in an interval; False when there is none."""
+        if "discover" in self.conduct.leaves_out:
+            self.contract = EnergyContract(
+                status="PENDING",
+                participant_id=self.id,
+                clearing_agent_id=agent.subscriber_id,
+                meter_id=self.wish.meter_id,
+                interval=interval,
+            )
+            return True
         found = await self._ask("discover", agent, Say(intent=Intent(interval=interval)))
         for offer in found.offers if found else ():
             if offer.pricing_model == "PAY_AS_CLEAR" and offer.interval is not None:
@@ -116,6 +125,8 @@ class MarketParticipant(Actor):
         ttl: str = TTL,
         until: Callable[[Message], bool] | None = None,
     ) -> Reading | None:
+        if action in self.conduct.leaves_out:
+            return None
         message = await self.ask(
             action,
             agent,

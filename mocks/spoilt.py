@@ -90,7 +90,14 @@ def _altered(raw: bytes) -> bytes:
 
 
 def _in_no_dialect(raw: bytes) -> bytes:
-    for key in (b"message_id", b"transaction_id", b"bap_id", b"messageId", b"transactionId", b"bapId"):
+    for key in (
+        b"message_id",
+        b"transaction_id",
+        b"bap_id",
+        b"messageId",
+        b"transactionId",
+        b"bapId",
+    ):
         raw = raw.replace(b'"%s"' % key, b'"x-%s"' % key)
     return raw
 

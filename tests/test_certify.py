@@ -182,6 +182,7 @@ def test_a_callback_to_the_wrong_place_is_found_there(gridwitness, tmp_path):
     ("arguments", "told"),
     [
         (("pilot", "--registry", "http://x"), "there is no seat 'pilot'"),
+        (("market-participant", "--registry", "http://x"), "there is no seat 'market-participant'"),
         (("clearing-agent", "--registry", "http://x", "--edition", "1.1"), "'1.1' is unknown"),
         (("clearing-agent", "--registry", "http://x", "--defect", "x"), "there is no defect 'x'"),
     ],

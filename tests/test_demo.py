@@ -13,7 +13,8 @@ import pytest
 from gridwitness.rules import rules
 from tests.conftest import Ran, command, environment
 
-SCENARIOS = 7
+SEATS = {"clearing agent", "market participant"}
+SCENARIOS = 7 * len(SEATS)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def report(out: Path) -> dict:
 def test_it_ends_conformant_and_says_so(out: Path):
     lines = (out / "stdout.txt").read_text("utf-8").splitlines()
     assert len([line for line in lines if line.startswith("passed")]) == 2 * SCENARIOS
-    assert any(line.startswith("conformant: the reference clearing agent") for line in lines)
+    assert any(line.startswith("conformant: the reference participants") for line in lines)
 
 
 def test_the_report_follows_its_schema(report: dict):
@@ -55,16 +56,21 @@ def test_the_report_says_what_was_run(report: dict):
     assert report["summary"]["scenarios"] == {"passed": 2 * SCENARIOS}
     assert report["summary"]["messages"] > 400
     assert {scenario["dialect"] for scenario in report["scenarios"]} == {"order", "contract"}
+    assert set(report["participant"]["seats"]) == SEATS
+    assert {scenario["seat"] for scenario in report["scenarios"]} == SEATS
     assert {s["feature"] for s in report["scenarios"]} == {"p2p_trading/pay_as_clear.feature"}
 
 
-def test_every_rule_is_exercised_or_judges_another_seat(report: dict):
+def test_every_rule_is_exercised_in_every_seat_that_it_judges(report: dict):
     assert {line["id"] for line in report["rules"]} == rules().keys()
     for line in report["rules"]:
-        if rules()[line["id"]].can_judge("clearing agent"):
-            assert (line["verdict"], line["exercised"] > 0) == ("passed", True), line
-        else:
-            assert line["verdict"] == "not_applicable", line
+        places = {(place["seat"], place["dialect"]) for place in line["by_seat"]}
+        assert places == {(seat, dialect) for seat in SEATS for dialect in ("order", "contract")}
+        for place in line["by_seat"]:
+            if rules()[line["id"]].can_judge(place["seat"]):
+                assert (place["verdict"], place["exercised"] > 0) == ("passed", True), line
+            else:
+                assert (place["verdict"], place["exercised"]) == ("not_applicable", 0), line
 
 
 def test_every_trace_is_there_and_hashed(out: Path, report: dict):
@@ -112,7 +118,7 @@ def test_the_report_is_told_again_from_the_files_alone(out: Path, gridwitness):
     junit.unlink()
     ran: Ran = gridwitness("report", str(out / "out"))
     assert ran.status == 0
-    assert "conformant: the reference clearing agent" in ran.out
+    assert "conformant: the reference participants" in ran.out
     assert junit.read_bytes() == before
 
 
@@ -142,7 +148,8 @@ def test_a_parallel_run_finds_the_same(report: dict, gridwitness):
 
     def essence(found: dict) -> list:
         return sorted(
-            (s["name"], s["dialect"], s["verdict"], s["rerun"]) for s in found["scenarios"]
+            (s["name"], s["seat"], s["dialect"], s["verdict"], s["rerun"])
+            for s in found["scenarios"]
         )
 
     assert essence(ran.json) == essence(report)
@@ -150,7 +157,7 @@ def test_a_parallel_run_finds_the_same(report: dict, gridwitness):
 
 
 def test_a_selection_cannot_end_conformant(gridwitness):
-    ran = gridwitness("demo", "--json", "-k", "roofs and order")
+    ran = gridwitness("demo", "--json", "-k", "roofs and clearing-agent-order")
     assert (ran.status, ran.json["verdict"]) == (1, "untestable")
     assert [s["verdict"] for s in ran.json["scenarios"]] == ["passed"]
 
@@ -175,7 +182,7 @@ def test_a_folder_that_cannot_be_written_is_a_users_mistake(gridwitness, tmp_pat
 def test_another_projects_settings_do_not_reach_the_run(gridwitness, tmp_path: Path):
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "conftest.py").write_text("raise RuntimeError\n")
-    ran = gridwitness("demo", "-k", "roofs and order")
+    ran = gridwitness("demo", "-k", "roofs and clearing-agent-order")
     assert ran.status == 1
     assert "passed" in ran.out
 

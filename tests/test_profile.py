@@ -64,6 +64,11 @@ MISTAKES = [
     ('endpoint = "http://127.0.0.1:9/agent"', "", r"participant\.endpoint: is missing"),
     ("http://127.0.0.1:9/agent", "127.0.0.1:9", r"participant\.endpoint.*not an http or https"),
     ('seat = "clearing-agent"', 'seat = "driver"', r"participant\.seat: 'driver'"),
+    (
+        'seat = "clearing-agent"',
+        'seat = "market-participant"',
+        r"seat: 'market-participant' is taken by the reference.*mend: take one of: clearing-agent",
+    ),
     (f'public = "{KEY}"', "", r"participant\.key"),
     (KEY, "bm90IGEga2V5", r"participant\.key\.public: is no Ed25519.*9 bytes"),
     (KEY, "%%%", r"participant\.key\.public.*neither PEM nor base64"),

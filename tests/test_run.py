@@ -40,7 +40,7 @@ def run_with(monkeypatch, gridwitness, tmp_path, plugin: str, *arguments: str):
 def test_a_process_that_dies_is_a_fault_of_ours(monkeypatch, gridwitness, tmp_path):
     ran = run_with(monkeypatch, gridwitness, tmp_path, CRASH, "-n", "2")
     assert ran.status == 3
-    assert "harness_error: the reference clearing agent" in ran.out
+    assert "harness_error: the reference participants" in ran.out
     assert "conformant:" not in ran.out.replace("nonconformant:", "")
 
 
@@ -49,11 +49,13 @@ def test_a_failure_after_a_scenario_is_a_fault_of_ours(monkeypatch, gridwitness,
     assert ran.status == 3
     assert "after the scenario" in ran.out
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
-    assert (report["verdict"], len(report["broken"])) == ("harness_error", 2)
+    assert (report["verdict"], len(report["broken"])) == ("harness_error", 4)
 
 
 def test_a_failure_in_pytest_itself_is_a_fault_of_ours(monkeypatch, gridwitness, tmp_path):
-    ran = run_with(monkeypatch, gridwitness, tmp_path, FAILS_IN_A_HOOK, "-k", "roofs and order")
+    ran = run_with(
+        monkeypatch, gridwitness, tmp_path, FAILS_IN_A_HOOK, "-k", "roofs and clearing-agent-order"
+    )
     assert ran.status == 3
 
 
@@ -70,7 +72,7 @@ def test_what_others_keep_in_the_folder_stays(gridwitness, tmp_path):
         (tmp_path / "mine" / name).mkdir(parents=True)
         (tmp_path / "mine" / name / "notes-1.txt").write_text("mine")
     for _ in range(2):
-        gridwitness("demo", "--out", "mine", "-k", "roofs and order")
+        gridwitness("demo", "--out", "mine", "-k", "roofs and clearing-agent-order")
     assert (tmp_path / "mine" / "traces" / "notes-1.txt").read_text() == "mine"
     assert (tmp_path / "mine" / "allure-results" / "notes-1.txt").read_text() == "mine"
     assert len(list((tmp_path / "mine" / "traces").glob("*.jsonl"))) == 1

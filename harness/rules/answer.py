@@ -44,7 +44,8 @@ def error_code_is_listed(trace: Trace) -> Iterator[Outcome]:
     """An error has a code that the edition lists, in an answer and in a callback alike."""
     listed = editions()[trace.scene.edition].error_codes
     for message, code, _, in_answer in _errors(trace):
-        if code is not None:
+        # Who cannot read a message cannot know by which edition to answer it.
+        if code is not None and message.dialect is not None:
             yield outcome(
                 code_is_listed(code, listed),
                 by=message.receiver if in_answer else message.sender,
@@ -112,10 +113,14 @@ def _members(body: object) -> set[str]:
         return set()
     members = cast("dict[str, object]", body)
     inner = members.get("message")
-    return set(members) | (set(cast("dict[str, object]", inner)) if isinstance(inner, dict) else set())
+    return set(members) | (
+        set(cast("dict[str, object]", inner)) if isinstance(inner, dict) else set()
+    )
 
 
-@rule("ACK-008", "MUST", source="certification draft, C-ALL-04; NFH-008: 500 is a fault of one's own")
+@rule(
+    "ACK-008", "MUST", source="certification draft, C-ALL-04; NFH-008: 500 is a fault of one's own"
+)
 def nobody_fails_over_a_message(trace: Trace) -> Iterator[Outcome]:
     """No message, whatever is wrong with it, is answered with 500."""
     for message in trace.beckn:

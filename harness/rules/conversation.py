@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, PARTICIPANT, UTILITY
+from gridwitness.story import ASKED, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ BINDING = ("select", "init", "confirm", "update", "cancel")
 MOST_ATTEMPTS = 3
 """How often one may ask again after being turned away."""
 
-ANY_BPP = (AGENT, UTILITY)
-
 
 @rule(
     "COR-010",
     "MUST",
     source="NFH-007, section 10.1 (CTX_MESSAGE_ID_DUPLICATE); Beckn v2 docs, 13 (replay cache)",
-    judges=ANY_BPP,
+    judges=ASKED,
     on_refusal=True,
 )
 def repeated_request_has_one_effect(trace: Trace) -> Iterator[Outcome]:
@@ -69,7 +67,7 @@ def _answers_by_id(trace: Trace) -> Counter[tuple[str, str | None, str | None]]:
     "COR-011",
     "MUST",
     source="certification draft, C-BPP-04 and C-BPP-05; NFH-008, CON-021-04",
-    judges=ANY_BPP,
+    judges=ASKED,
     on_refusal=True,
 )
 def unknown_thing_is_an_error(trace: Trace) -> Iterator[Outcome]:
@@ -135,7 +133,11 @@ def news_is_accepted(trace: Trace) -> Iterator[Outcome]:
 def callback_of_no_transaction_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A callback in a transaction that its receiver never opened is refused."""
     for message in trace.beckn:
-        if not message.is_callback or message.ack is None or not _is_for_a_participant(trace, message):
+        if (
+            not message.is_callback
+            or message.ack is None
+            or not _is_for_a_participant(trace, message)
+        ):
             continue
         if message.reading.envelope.transaction_id is None or not _is_valid(message):
             continue

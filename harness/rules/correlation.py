@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED, ASKING
 from gridwitness.trace import once
+
+MOST_CALLBACKS = 3
+"""How many callbacks are looked at for one that answers a refused request."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,15 +19,12 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message, Trace
 
 
-def _status(message: Message) -> str | None:
-    return message.ack.status if message.ack else None
-
-
-def _expects_callback(message: Message) -> bool:
-    return message.deadline_s is not None
-
-
-@rule("COR-001", "MUST", source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04")
+@rule(
+    "COR-001",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.messageId; NFH-013, CON-013-04",
+    judges=ASKED,
+)
 def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
     """A callback carries the message id of the request it answers."""
     for request in trace.requests:
@@ -43,7 +43,12 @@ def callback_echoes_the_message_id(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-002", "MUST", source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05")
+@rule(
+    "COR-002",
+    "MUST",
+    source="Beckn v2.0.0, api, Context.transactionId; NFH-013, CON-013-05",
+    judges=ASKED,
+)
 def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     """A callback carries a transaction id under which its receiver asked something."""
     for message in trace.beckn:
@@ -70,7 +75,12 @@ def _opened(trace: Trace) -> dict[tuple[str | None, str | None], int]:
     return first
 
 
-@rule("COR-003", "MUST", source="NFH-013, CON-013-16: a request has a message id of its own")
+@rule(
+    "COR-003",
+    "MUST",
+    source="NFH-013, CON-013-16: a request has a message id of its own",
+    judges=ASKING,
+)
 def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     """A request carries a message id that no earlier request of its sender carried."""
     seen: set[tuple[str | None, str]] = set()
@@ -90,11 +100,16 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
         seen.add(key)
 
 
-@rule("COR-004", "MUST", source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl")
+@rule(
+    "COR-004",
+    "MUST",
+    source="NFH-013, CON-013-03: an ACK is followed by a callback; ttl",
+    judges=ASKED,
+)
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was acknowledged gets its callback before its ttl has passed."""
     for request in trace.requests:
-        if _status(request) != ACK or request.deadline_s is None:
+        if request.ack is None or request.ends_here or request.deadline_s is None:
             continue
         callbacks = trace.callbacks_of(request)
         in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)
@@ -114,7 +129,12 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("COR-006", "MUST", source="Beckn v2.0.0, api: order and contract are known by their id")
+@rule(
+    "COR-006",
+    "MUST",
+    source="Beckn v2.0.0, api: order and contract are known by their id",
+    judges=ASKED,
+)
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""
     for request in trace.requests:
@@ -159,15 +179,21 @@ def _astray(trace: Trace) -> dict[str, list[Message]]:
 @rule(
     "COR-005",
     "MUST",
-    source="NFH-013, CON-013-09: a NACK is not followed by a callback",
+    source="NFH-013, CON-013-09: a NACK, or an ACK that says so, is not followed by a callback",
+    judges=ASKED,
     on_refusal=True,
 )
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was refused gets no callback."""
     for request in trace.requests:
-        if _status(request) in (None, ACK) or not _expects_callback(request):
+        if not request.ends_here:
             continue
-        callbacks = trace.callbacks_of(request)
+        # One that may answer another request, asked again in the same transaction, answers that.
+        callbacks = [
+            callback
+            for callback in trace.callbacks_of(request)[:MOST_CALLBACKS]
+            if all(asked.ends_here for asked in trace.asked_by(callback))
+        ]
         yield outcome(
             not callbacks,
             by=request.receiver,

@@ -11,6 +11,7 @@ from gridwitness.address import is_http_address
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
+from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.story import PARTICIPANT
 from gridwitness.trace import once
@@ -88,11 +89,11 @@ def version_is_that_of_the_protocol(trace: Trace) -> Iterator[Outcome]:
         version = message.reading.envelope.version
         if version is not None:
             yield outcome(
-                version == "2.0.0",
+                version == VERSION,
                 by=message.sender,
                 message=message,
                 observed=version,
-                expected="2.0.0",
+                expected=VERSION,
                 pointer="/context/version",
             )
 

@@ -254,28 +254,34 @@ def _result(said: Said) -> str:
     return f"{clearing.cleared_power_kw} kW at {clearing.clearing_price_per_kwh} per kWh"
 
 
-@rule("MKT-011", "MUST", source=f"{DEG}: trade window", judges=(AGENT, UTILITY))
+@rule("MKT-011", "MUST", source=f"{DEG}: trade window")
 def interval_is_the_one_asked_for(trace: Trace) -> Iterator[Outcome]:
-    """The interval that is traded and settled is the one that was asked for."""
+    """The interval that is traded and settled is the one that was asked for.
+
+    A participant offers for the interval that it asked about; the others repeat what it offered.
+    """
     for chapter in story(trace).values():
         asked = [
             message.reading.intent.interval
             for message in trace.of("discover")
             if message.sender == chapter.name and message.reading.intent
         ]
+        offered = [said.contract.interval for said in chapter.offered if said.contract.interval]
         if not asked or asked[0] is None:
             continue
         for said in chapter.everything():
             interval = said.contract.interval
             if interval is None:
                 continue
+            its_own = said.message.sender == chapter.name
+            right = asked[0] if its_own or not offered else offered[-1]
             yield outcome(
                 (_instant(interval.start), interval.duration_h)
-                == (_instant(asked[0].start), asked[0].duration_h),
+                == (_instant(right.start), right.duration_h),
                 by=said.message.sender,
                 message=said.message,
                 observed=f"{interval.start}, {float(interval.duration_h):g} h",
-                expected=f"{asked[0].start}, {float(asked[0].duration_h):g} h",
+                expected=f"{right.start}, {float(right.duration_h):g} h",
                 pointer=interval.pointer(),
             )
 

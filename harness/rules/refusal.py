@@ -20,6 +20,7 @@ from gridwitness.dialects.blocks import duration_s
 from gridwitness.editions import editions
 from gridwitness.protocol import VERSION, is_known
 from gridwitness.rules import outcome, rule
+from gridwitness.story import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,10 @@ def valid_signature_is_not_refused(trace: Trace) -> Iterator[Outcome]:
 
 
 @rule(
-    "SIG-016", "SHOULD", source="Beckn v2 docs, 13, and NFH-007, section 3.1: two digest prefixes"
+    "SIG-016",
+    "SHOULD",
+    source="Beckn v2 docs, 13, and NFH-007, section 3.1: two digest prefixes",
+    on_refusal=True,
 )
 def unusual_signature_is_not_refused(trace: Trace) -> Iterator[Outcome]:
     """A signature is read with either prefix of the digest, and with spaces in its header."""
@@ -223,9 +227,7 @@ def _read_by_someone(trace: Trace) -> Iterator[Message]:
     return (m for m in trace.beckn if m.receiver is not None and _is_authentic(m))
 
 
-@rule(
-    "ENV-020", "MUST", source="Beckn v2 docs, 12, section 3; document 27, 8.4", on_refusal=True
-)
+@rule("ENV-020", "MUST", source="Beckn v2 docs, 12, section 3; document 27, 8.4", on_refusal=True)
 def incomplete_context_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A message whose context lacks a mandatory field is refused with 400."""
     for message in _read_by_someone(trace):
@@ -283,7 +285,13 @@ def unreadable_body_is_refused(trace: Trace) -> Iterator[Outcome]:
             yield _refused(message, "that cannot be read", *right)
 
 
-@rule("ENV-025", "SHOULD", source="Beckn v2.0.0 LTS, api, Context.ttl; NFH-008", on_refusal=True)
+@rule(
+    "ENV-025",
+    "SHOULD",
+    source="Beckn v2.0.0 LTS, api, Context.ttl; NFH-008",
+    judges=ASKED,
+    on_refusal=True,
+)
 def stale_request_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A request that arrives after its time to live is refused."""
     for message in trace.requests:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
+from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.story import (
     PARTICIPANT,
@@ -140,8 +141,31 @@ def _answered(trace: Trace) -> set[Row]:
         (step.name, _about(trace, message))
         for message in trace.beckn
         if (step := _step(trace, message)) is not None
-        and (not message.is_callback or message.failure or _excused(trace, message))
+        and (
+            not message.is_callback
+            or message.failure
+            or _excused(trace, message)
+            or (_is_right(trace, step, message) and _on_time(trace, message))
+        )
     }
+
+
+def _is_right(trace: Trace, step: Step, message: Message) -> bool:
+    """Tell whether a message gives no reason to refuse it, whatever its receiver made of it."""
+    check = message.signature
+    if message.deliberate is not None or message.dialect != trace.scene.dialect:
+        return False
+    if _missing_content(step, message) or check is None or not check.is_valid:
+        return False
+    envelope = message.reading.envelope
+    mandatory = DIALECTS[message.dialect or "order"].mandatory_context
+    if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
+        return False
+    if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
+        return False
+    sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
+    curve = message.reading.contract and message.reading.contract.curve
+    return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
 
 
 def _excused(trace: Trace, callback: Message) -> bool:
@@ -173,10 +197,19 @@ def _told_an_error(trace: Trace) -> dict[str | None, int]:
 
 @once
 def _spoilt(trace: Trace) -> dict[str | None, int]:
-    """Find the first message about each participant that was spoilt on purpose."""
+    """Find the first message about each participant that was spoilt on purpose.
+
+    One in a transaction of its own spoils nothing but itself.
+    """
     first: dict[str | None, int] = {}
+    honest = {
+        message.reading.envelope.transaction_id
+        for message in trace.requests
+        if message.deliberate is None
+    }
     for message in trace.beckn:
-        if message.deliberate is not None:
+        transaction_id = message.reading.envelope.transaction_id
+        if message.deliberate is not None and transaction_id in honest:
             first.setdefault(participant_of(trace, message), message.number)
     return first
 
@@ -265,7 +298,7 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
         for name in trace.actors(PARTICIPANT):
-            due = [(row, name) for row in (*step.after, *step.after_all)]
+            due = [(row, name) for row in (*step.after, *step.after_all, *_asking(trace, step))]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)
@@ -276,6 +309,16 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
                 expected=f"row {step.name} of the sequence after row {due[-1][0]}",
             )
+
+
+def _asking(trace: Trace, step: Step) -> list[str]:
+    """Name the row that a row of callbacks answers: who never asked is owed no answer."""
+    return [
+        other.name
+        for other in trace.scene.sequence
+        if (other.sender, other.receiver) == (step.receiver, step.sender)
+        and any(f"on_{action}" in step.actions for action in other.actions)
+    ]
 
 
 def _sender(trace: Trace, step: Step, name: str) -> str | None:
@@ -312,21 +355,8 @@ def message_carries_what_the_flow_needs(trace: Trace) -> Iterator[Outcome]:
 def what_is_right_is_accepted(trace: Trace) -> Iterator[Outcome]:
     """A message that is right, and in its place in the flow, is acknowledged with an ACK."""
     for message in trace.beckn:
-        step, check = _step(trace, message), message.signature
-        ack = message.ack
-        if step is None or ack is None or message.deliberate is not None:
-            continue
-        if message.dialect != trace.scene.dialect:
-            continue
-        if _missing_content(step, message) or check is None or not check.is_valid:
-            continue
-        envelope = message.reading.envelope
-        mandatory = DIALECTS[message.dialect or "order"].mandatory_context
-        if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
-            continue
-        sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
-        curve = message.reading.contract and message.reading.contract.curve
-        if check.subscriber_id != sender_id or (curve and any(curve.problems())):
+        step, ack = _step(trace, message), message.ack
+        if step is None or ack is None or not _is_right(trace, step, message):
             continue
         yield outcome(
             ack.status == ACK,

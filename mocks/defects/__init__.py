@@ -9,11 +9,11 @@ that its rule fires, and no MUST rule that the defect does not name.
 
 from __future__ import annotations
 
-from gridwitness.mocks.defects import market, wire
+from gridwitness.mocks.defects import market, participant, transport, wire
 from gridwitness.mocks.defects.base import Defect
 
 __all__ = ["DEFECTS", "Defect"]
 
-_MODULES = (wire, market)
+_MODULES = (wire, transport, market, participant)
 
 DEFECTS = {defect.name: defect for module in _MODULES for defect in module.DEFECTS}

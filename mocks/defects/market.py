@@ -43,7 +43,7 @@ def _swapped(contract: EnergyContract) -> EnergyContract:
     return _cleared(lambda power: power + power / 4)(contract)
 
 
-def _falling(contract: EnergyContract) -> EnergyContract:
+def falling(contract: EnergyContract) -> EnergyContract:
     curve = contract.curve
     if curve is None:
         return contract
@@ -129,7 +129,7 @@ def _dearer(contract: EnergyContract) -> EnergyContract:
     return replace(contract, charges=replace(charges, fee_per_kwh=charges.fee_per_kwh * 2))
 
 
-def _longer(contract: EnergyContract) -> EnergyContract:
+def longer(contract: EnergyContract) -> EnergyContract:
     if contract.interval is None:
         return contract
     hours = contract.interval.duration_h * 2
@@ -158,7 +158,7 @@ DEFECTS = (
         "turns-the-curve-round",
         "MKT-001",
         "repeats a participant's curve with the powers the other way round",
-        in_contract("on_init", _falling),
+        in_contract("on_init", falling),
     ),
     Defect(
         "takes-any-curve",
@@ -225,7 +225,7 @@ DEFECTS = (
         "moves-the-interval",
         "MKT-011",
         "settles an interval of twice the length",
-        in_contract("on_status", _longer),
+        in_contract("on_status", longer),
     ),
     # -- LCK
     Defect(

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from gridwitness.trace import Answer
 
 
-def _as_html(answer: Answer) -> Answer:
+def as_html(answer: Answer) -> Answer:
     return replace(
         answer, headers={"content-type": "text/html"}, raw=b"<html><body>It works!</body></html>"
     )
 
 
-def _other_form(answer: Answer) -> Answer:
+def other_form(answer: Answer) -> Answer:
     """Answer in a form that no edition asks for in strictness `strict` but some stack sends."""
     status = "NACK" if b"NACK" in answer.raw else "ACK"
     error: Json = {"code": "SCH_INVALID_JSON", "message": "refused"} if status == "NACK" else None
@@ -48,7 +48,7 @@ def _without_error(answer: Answer) -> bytes:
     return dump_json({key: value for key, value in body.items() if key != "error"})
 
 
-def _text_price(body: dict[str, Any]) -> Json:
+def text_price(body: dict[str, Any]) -> Json:
     """Write the first decimal number below the message as text."""
 
     def change(value: Json) -> tuple[Json, bool]:
@@ -137,7 +137,7 @@ DEFECTS = (
         "writes-numbers-as-text",
         "ENV-010",
         "writes a number of its on_confirm as text with a unit",
-        in_body("on_confirm", _text_price),
+        in_body("on_confirm", text_price),
         also=("MKT-006", "MKT-010", "SET-003"),
     ),
     # -- ACK
@@ -145,13 +145,13 @@ DEFECTS = (
         "answers-html",
         "ACK-001",
         "answers every request with a web page",
-        in_answer(_as_html),
+        in_answer(as_html),
     ),
     Defect(
         "acknowledges-in-another-form",
         "ACK-002",
         "acknowledges in a form that its edition does not know",
-        in_answer(_other_form),
+        in_answer(other_form),
     ),
     Defect(
         "refuses-with-200",
@@ -256,7 +256,7 @@ DEFECTS = (
         "ORD-001",
         "clears as soon as the first participant has confirmed",
         Conduct(waits_for_all=False),
-        also=("COR-004", "ORD-003"),
+        also=("ORD-003", "ORD-004"),
     ),
     Defect(
         "asks-for-a-choice",
