@@ -14,10 +14,25 @@ from typing import Literal
 VERSION = "2.0.0"
 
 ACTIONS = frozenset(
-    (
-        "discover select init confirm status track update cancel support rate rating aggregate "
-        "publish catalog_publish catalog/publish catalog/subscription catalog/pull"
-    ).split()
+    [
+        "discover",
+        "select",
+        "init",
+        "confirm",
+        "status",
+        "track",
+        "update",
+        "cancel",
+        "support",
+        "rate",
+        "rating",
+        "aggregate",
+        "publish",
+        "catalog_publish",
+        "catalog/publish",
+        "catalog/subscription",
+        "catalog/pull",
+    ]
 )
 """What can be asked; each is answered under the same name with on_ before it."""
 

@@ -102,8 +102,28 @@ def answer_holds_no_business_data(trace: Trace) -> Iterator[Outcome]:
 
 
 _BUSINESS = frozenset(
-    "order contract catalog catalogs catalogue catalogues items offers orders contracts intent "
-    "tracking support ratings ratingInputs results quote fulfillment payment context".split()
+    [
+        "order",
+        "contract",
+        "catalog",
+        "catalogs",
+        "catalogue",
+        "catalogues",
+        "items",
+        "offers",
+        "orders",
+        "contracts",
+        "intent",
+        "tracking",
+        "support",
+        "ratings",
+        "ratingInputs",
+        "results",
+        "quote",
+        "fulfillment",
+        "payment",
+        "context",
+    ]
 )
 
 

@@ -98,6 +98,14 @@ def _on_time(trace: Trace, message: Message) -> bool:
     )
 
 
+def _in_turn(trace: Trace, message: Message) -> bool:
+    """Tell whether a message is a request, or a callback that was asked for or may come unasked."""
+    asked = trace.asked_by(message)
+    return not message.is_callback or (
+        any(map(accepted, asked)) if asked else message.action in UNSOLICITED
+    )
+
+
 Row = tuple[str, str | None]
 """A row of the table and the participant it is about."""
 
@@ -127,9 +135,7 @@ def _fulfilled(trace: Trace) -> dict[Row, int]:
         step = _step(trace, message)
         if step is None or not accepted(message) or _missing_content(step, message):
             continue
-        asked = trace.asked_by(message)
-        in_turn = any(map(accepted, asked)) if asked else message.action in UNSOLICITED
-        if _on_time(trace, message) and (in_turn or not message.is_callback):
+        if _on_time(trace, message) and _in_turn(trace, message):
             first.setdefault((step.name, _about(trace, message)), message.number)
     return first
 
@@ -145,7 +151,11 @@ def _answered(trace: Trace) -> set[Row]:
             not message.is_callback
             or message.failure
             or _excused(trace, message)
-            or (_is_right(trace, step, message) and _on_time(trace, message))
+            or (
+                _is_right(trace, step, message)
+                and _on_time(trace, message)
+                and _in_turn(trace, message)
+            )
         )
     }
 

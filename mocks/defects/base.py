@@ -31,6 +31,7 @@ class Defect:
     role      who misbehaves, and who is judged
     feature   where it is tried
     scenario  the beginning of the title of the one scenario it is tried in; None tries all
+    stalls    whether it makes the market wait for somebody who never confirms
     """
 
     name: str
@@ -41,11 +42,12 @@ class Defect:
     also: tuple[str, ...] = ()
     feature: str = "p2p_trading/pay_as_clear.feature"
     scenario: str | None = None
+    stalls: bool = False
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is known by a callback that never comes."""
-        return "COR-004" in (self.breaks, *self.also)
+        """Whether somebody waits in vain: for a callback that never comes, or for a confirm."""
+        return self.stalls or "COR-004" in (self.breaks, *self.also)
 
     def is_tried_in(self, feature: str, scenario: str) -> bool:
         """Tell whether a scenario is one to try it in."""

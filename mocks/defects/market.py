@@ -165,7 +165,8 @@ DEFECTS = (
         "MKT-002",
         "accepts a curve that falls in power as the price rises",
         Conduct(refuses_bad_offers=False),
-        also=("COR-004", "MKT-001", "ORD-003"),
+        also=("MKT-001",),
+        stalls=True,
     ),
     Defect(
         "promises-more",

@@ -186,7 +186,7 @@ DEFECTS = (
         "SIG-003",
         "accepts messages whose signature does not verify",
         Conduct(overlooks=UNVERIFIED),
-        also=("COR-004", "ORD-003"),
+        stalls=True,
     ),
     Defect(
         "signs-for-ever",
@@ -239,7 +239,8 @@ DEFECTS = (
         "COR-005",
         "refuses a message and acts on it all the same",
         Conduct(calls_back_after_refusal=True),
-        also=("COR-004", "MKT-001", "ORD-003"),
+        also=("MKT-001",),
+        stalls=True,
     ),
     Defect(
         "renames-the-contract",
