@@ -115,19 +115,10 @@ class Run:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Leave out the scenarios that have no place for anybody who is cast."""
+        """Leave out the scenarios, and the examples of outlines, in which nobody is cast."""
         empty = [item for item in items if not _is_played(item)]
         config.hook.pytest_deselected(items=empty)
-        items[:] = [item for item in items if item not in empty]
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep of an outline's examples, for each casting, those that it plays."""
-        items[:] = [
-            item
-            for item in items
-            if (casting := _casting(item)) is not None
-            and is_cast(casting, feature_path(item.path), scenario_name(item))
-        ]
+        items[:] = filter(_is_played, items)
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -241,6 +232,6 @@ class Run:
 
 
 def _is_played(item: pytest.Item) -> bool:
-    """Tell whether a scenario is cast; pytest fills an empty place with a mark of its own."""
-    parameters: dict[str, object] = getattr(item, "callspec").params  # noqa: B009 (untyped)
-    return isinstance(parameters["casting"], Casting)
+    """Tell whether somebody is cast for a test, and of an outline for its example."""
+    casting = _casting(item)
+    return casting is not None and is_cast(casting, feature_path(item.path), scenario_name(item))

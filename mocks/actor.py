@@ -355,13 +355,25 @@ class Actor:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
             if spoilt is not None and spoilt.place == "after":
                 await self._repeat(sent, spoilt)
-            if sent.ends_here:
-                for _ in range(self.conduct.retries):
-                    again = replace(envelope, message_id=self._message_id())
-                    await self._send(again, say, dialect, whom, wait_s=wait_s)
+            for _ in range(self.conduct.retries if sent.ends_here else 0):
+                again = replace(envelope, message_id=self._message_id())
+                await self._send(again, say, dialect, whom, wait_s=wait_s)
             if sent.ack is None or sent.ends_here:
                 return None
-            loop = asyncio.get_running_loop()
+            return await self._callback(waiting, actions, wait_s, until)
+        finally:
+            self._waiting.pop(transaction_id, None)
+
+    async def _callback(
+        self,
+        waiting: asyncio.Queue[tuple[str, Message | None]],
+        actions: tuple[str, ...],
+        wait_s: float,
+        until: Callable[[Message], bool] | None,
+    ) -> Message | None:
+        """Wait for a callback that was not refused; after one that was, not much longer."""
+        loop = asyncio.get_running_loop()
+        try:
             async with asyncio.timeout(wait_s) as limit:
                 while True:
                     came, usable = await waiting.get()
@@ -372,8 +384,6 @@ class Actor:
                         return usable
         except TimeoutError:
             return None
-        finally:
-            self._waiting.pop(transaction_id, None)
 
     def _context(self, action: str, whom: Record, transaction_id: str, ttl: str) -> Envelope:
         """Write the context of a request, and remember its ids."""

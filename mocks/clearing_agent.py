@@ -26,7 +26,6 @@ from gridwitness.views import (
     Charges,
     ClearingResult,
     EnergyContract,
-    Interval,
     MeterReading,
     Offer,
     Position,
@@ -85,6 +84,8 @@ class ClearingAgent(Actor):
     ) -> None:
         super().__init__(setting, name, signer, conduct)
         self._markets: dict[tuple[str, str], Market] = {}
+        self._offered: set[str] = set()
+        """The ids of what was offered."""
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
         return {
@@ -102,13 +103,14 @@ class ClearingAgent(Actor):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
             return
         offer = Offer(
-            offer_id=_offer_id(intent.interval),
+            offer_id=f"pay-as-clear-{intent.interval.start}",
             provider_id=self.id,
             pricing_model="PAY_AS_CLEAR",
             clearing_agent_id=self.id,
             interval=intent.interval,
             charges=Charges(currency="INR", fee_per_kwh=FEE_PER_KWH),
         )
+        self._offered.add(offer.offer_id)
         await self.reply(message, Say(offers=(offer,)))
 
     def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
@@ -139,7 +141,7 @@ class ClearingAgent(Actor):
             text = "an offer needs a curve, a meter and its utility"
             yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
             return
-        if contract.interval and contract.offer_id != _offer_id(contract.interval):
+        if contract.offer_id is not None and contract.offer_id not in self._offered:
             text = "nothing was offered under this id"
             yield "unknown offer", Refusal(400, "BIZ_OFFER_NOT_FOUND", text)
         if self.conduct.refuses_bad_offers:
@@ -361,10 +363,6 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
-
-
-def _offer_id(interval: Interval) -> str:
-    return f"pay-as-clear-{interval.start}"
 
 
 def _trade(entry: Entry) -> terms.Trade:

@@ -158,9 +158,9 @@ def _unasked(trace: Trace) -> Iterator[Message]:
     for message in trace.beckn:
         own = message.receiver, message.reading.envelope.message_id
         honest = message.deliberate is None and message.ack is not None and _is_valid(message)
-        if message.is_callback and honest and own not in asked:
-            if _is_for_a_participant(trace, message):
-                yield message
+        unasked = message.is_callback and own not in asked
+        if unasked and honest and _is_for_a_participant(trace, message):
+            yield message
 
 
 def _is_for_a_participant(trace: Trace, message: Message) -> bool:

@@ -112,7 +112,9 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
                 expected=f"a signature over {edition.callback_lines} lines",
             )
         ack = message.ack
-        chainable = signing.parse_header(message.headers.get("authorization", "")) is not None
+        # Nothing is chained to what has no signature, or is in nobody's dialect.
+        header = signing.parse_header(message.headers.get("authorization", ""))
+        chainable = header is not None and message.dialect is not None
         if edition.ack_form == "signed-header" and ack is not None and chainable:
             answered = message.answer_signature
             yield outcome(

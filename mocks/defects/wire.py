@@ -186,6 +186,7 @@ DEFECTS = (
         "SIG-003",
         "accepts messages whose signature does not verify",
         Conduct(overlooks=UNVERIFIED),
+        also=("SIG-012",),
         stalls=True,
     ),
     Defect(
