@@ -112,13 +112,9 @@ class Run:
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
 
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        """Leave out the scenarios, and the examples of outlines, in which nobody is cast."""
-        empty = [item for item in items if not _is_played(item)]
-        config.hook.pytest_deselected(items=empty)
-        items[:] = filter(_is_played, items)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Drop the scenarios, and the examples of outlines, that no casting plays."""
+        items[:] = [item for item in items if _is_played(item)]
 
     # -- one scenario ---------------------------------------------------------------
 

@@ -307,8 +307,9 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
+        needed = (*step.after, *step.after_all, *_asking(trace, step))
         for name in trace.actors(PARTICIPANT):
-            due = [(row, name) for row in (*step.after, *step.after_all, *_asking(trace, step))]
+            due = [(row, name) for row in needed]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)

@@ -30,7 +30,7 @@ class Defect:
     also      rules that the same misbehaviour breaks by their nature
     role      who misbehaves, and who is judged
     feature   where it is tried
-    scenario  the beginning of the title of the one scenario it is tried in; None tries all
+    scenario  the beginning of the title of the scenario it is tried in; None tries all
     stalls    whether it makes the market wait for somebody who never confirms
     """
 
@@ -41,7 +41,7 @@ class Defect:
     role: str = AGENT
     also: tuple[str, ...] = ()
     feature: str = "p2p_trading/pay_as_clear.feature"
-    scenario: str | None = None
+    scenario: str | None = "A car and a roof clear at one price"
     stalls: bool = False
 
     @property

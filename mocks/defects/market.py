@@ -166,6 +166,7 @@ DEFECTS = (
         "accepts a curve that falls in power as the price rises",
         Conduct(refuses_bad_offers=False),
         also=("MKT-001",),
+        scenario="An offer that falls",
         stalls=True,
     ),
     Defect(
@@ -180,6 +181,7 @@ DEFECTS = (
         "clears beyond the power that the utility approved",
         Conduct(heeds_approval=False, binds_refused_locks=True),
         also=("LCK-001", "LCK-004", "MKT-006", "ORD-001"),
+        scenario="A meter that is partly",
     ),
     Defect(
         "loses-a-kilowatt",
@@ -201,6 +203,7 @@ DEFECTS = (
         "tells sellers a lower price than buyers",
         in_contract("on_confirm", _sellers_price),
         also=("MKT-006", "MKT-010"),
+        scenario="Three roofs",
     ),
     Defect(
         "hides-its-pricing",
@@ -215,6 +218,7 @@ DEFECTS = (
         in_contract("on_init", _more_approved),
         role=UTILITY,
         also=("ORD-003", "ORD-004"),
+        scenario="A meter that is partly",
     ),
     Defect(
         "changes-its-mind",
@@ -256,6 +260,7 @@ DEFECTS = (
         Conduct(forgets_commitments=True),
         role=UTILITY,
         also=("MKT-009",),
+        scenario="A meter that is partly",
     ),
     Defect(
         "leaves-it-pending",

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 def _defect(
     name: str, breaks: str, says: str, conduct: Conduct, also: tuple[str, ...] = ()
 ) -> Defect:
-    return Defect(
-        name, breaks, says, conduct, role=PARTICIPANT, also=also, scenario="A car and a roof clear"
-    )
+    return Defect(name, breaks, says, conduct, role=PARTICIPANT, also=also)
 
 
 def _accepted(answer: Answer) -> Answer:

@@ -163,12 +163,14 @@ DEFECTS = (
         "sends its NACKs with HTTP 200",
         in_answer(_always_ok),
         also=("SIG-003", "SIG-012"),
+        scenario="An offer that was changed",
     ),
     Defect(
         "refuses-without-a-reason",
         "ACK-004",
         "sends NACKs without an error",
         in_answer(_without_reason),
+        scenario="An offer that was changed",
     ),
     # -- SIG
     Defect(
@@ -191,6 +193,7 @@ DEFECTS = (
         "accepts messages whose signature does not verify",
         Conduct(overlooks=UNVERIFIED),
         also=("SIG-012",),
+        scenario="An offer that was changed",
         stalls=True,
     ),
     Defect(
@@ -245,6 +248,7 @@ DEFECTS = (
         "refuses a message and acts on it all the same",
         Conduct(calls_back_after_refusal=True),
         also=("MKT-001",),
+        scenario="An offer that falls",
         stalls=True,
     ),
     Defect(
@@ -263,6 +267,7 @@ DEFECTS = (
         "clears as soon as the first participant has confirmed",
         Conduct(waits_for_all=False),
         also=("ORD-003", "ORD-004"),
+        scenario="A market waits",
     ),
     Defect(
         "asks-for-a-choice",
