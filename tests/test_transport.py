@@ -7,6 +7,7 @@ asks, the catalogue of faults, and the parts that a feature cannot see.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -330,10 +331,9 @@ def test_a_connection_that_was_idle_is_not_used_again(sandbox, monkeypatch):
 
         await post()
         await post()
-        now = asyncio.get_running_loop().time
-        monkeypatch.setattr("time.monotonic", lambda: now() + CLIENT_KEEPS_S + 0.1)
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + CLIENT_KEEPS_S + 0.1)
+        monkeypatch.setattr("httpcore._async.http11.time", later)
         await post()
-        monkeypatch.undo()
         server.close()
 
     sandbox.wire.call(exchange)
