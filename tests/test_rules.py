@@ -21,6 +21,8 @@ from tests.conftest import SEED, small_cast, small_market, small_scene
 
 RULES = rules()
 AGENT = "clearing agent"
+NOT_ASKED = {"beckn-2.0.0-rc": {"ACK-005"}}
+"""What an edition does not ask: this one lists no error codes."""
 ROLES = {PARTICIPANT, AGENT, UTILITY}
 
 
@@ -47,7 +49,7 @@ def test_a_defect_names_rules_that_exist(defect):
 
 @pytest.mark.parametrize("edition", editions().values(), ids=editions())
 def test_editions_and_rules_agree(edition):
-    assert set(edition.rules) == RULES.keys()
+    assert set(edition.rules) == RULES.keys() - NOT_ASKED.get(edition.id, set())
     assert len(edition.rules) == len(set(edition.rules))
     assert edition.deployed.keys() <= set(edition.rules)
     assert all(len(reason) > 20 for reason in edition.deployed.values())
