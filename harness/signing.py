@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DigestPrefix = Literal["BLAKE-512", "BLAKE2b-512"]
-DIGEST_PREFIXES: tuple[DigestPrefix, ...] = ("BLAKE-512", "BLAKE2b-512")
+DIGEST_PREFIXES: tuple[DigestPrefix, DigestPrefix] = ("BLAKE-512", "BLAKE2b-512")
 CLOCK_SKEW_S = 5
 """How far `created` may lie in the future (CON-004-13); `expires` has no tolerance."""
 

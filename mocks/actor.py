@@ -539,7 +539,8 @@ class Actor:
             signer = replace(signer, subscriber_id=stranger.subscriber_id, key_id=stranger.key_id)
         prefix = edition.digest_prefix
         if how.other_prefix:
-            prefix = next(one for one in signing.DIGEST_PREFIXES if one != prefix)
+            first, second = signing.DIGEST_PREFIXES
+            prefix = second if prefix == first else first
         return signing.sign(
             signer,
             raw,

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from gridwitness.judgement import judge
+from gridwitness.rules import rules
 from gridwitness.mocks import market
 from gridwitness.mocks.actor import Say
 from gridwitness.mocks.clearing_agent import ClearingAgent

@@ -268,7 +268,7 @@ def unknown_action_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A message with an action that the protocol does not know is refused, and not with 500."""
     for message in _read_by_someone(trace):
         action = message.reading.envelope.action
-        if action == message.action and not is_known(action):
+        if action == message.action and not is_known(message.action):
             right = HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED
             yield _refused(message, f"with the action {action}", *right)
 
