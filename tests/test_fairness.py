@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from gridwitness.judgement import judge
-from gridwitness.rules import rules
 from gridwitness.mocks import market
 from gridwitness.mocks.actor import Say
 from gridwitness.mocks.clearing_agent import ClearingAgent
@@ -21,6 +20,7 @@ from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter, Utility
 from gridwitness.reference_impl.settlement import audit_flows, settle
 from gridwitness.reference_impl.terms import Inputs, Parties, Terms, Trade
+from gridwitness.rules import rules
 from gridwitness.signing import sign
 from gridwitness.trace import Step
 from gridwitness.views import ClearingResult, Offer

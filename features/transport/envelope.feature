@@ -47,5 +47,14 @@ Feature: A message is refused when its context says too little, or what nobody u
       | of version 9.9.9                               | ENV-021 |
       | sent to the place of another action            | ENV-022 |
       | with an action that nobody knows               | ENV-023 |
-      | cut in the middle                              | ENV-024 |
-      | in a dialect that nobody speaks                | ENV-024 |
+
+  Scenario Outline: A message <spoilt> cannot be read and is refused
+    When a message <spoilt> comes in a trade
+    Then the exchange keeps ENV-024
+    And the exchange keeps ACK-004
+    And the messages follow the sequence
+
+    Examples:
+      | spoilt                          |
+      | cut in the middle               |
+      | in a dialect that nobody speaks |
