@@ -42,18 +42,22 @@ class Ack:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a message is not accepted: HTTP status, error code, sentence."""
+    """Why a message is not accepted: HTTP status, error code, sentence.
+
+    acknowledged: it is an ACK all the same, but no callback will follow.
+    """
 
     http_status: int
     code: str
     text: str
+    acknowledged: bool = False
 
 
 def write_ack(
     form: AckForm, envelope: Envelope | None, timestamp: str, refusal: Refusal | None = None
 ) -> dict[str, Json]:
-    """Write an acknowledgement; with a refusal it is a NACK."""
-    status = NACK if refusal else ACK
+    """Write an acknowledgement; with a refusal it carries an error, and mostly is a NACK."""
+    status = NACK if refusal and not refusal.acknowledged else ACK
     error = {"code": refusal.code, "message": refusal.text} if refusal else None
     transaction_id = envelope.transaction_id if envelope else None
     message_id = envelope.message_id if envelope else None

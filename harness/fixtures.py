@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import shlex
 from functools import cache
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pytest_bdd.feature import get_features
+from pytest_bdd.parser import render_string
 
 from gridwitness.editions import editions
 from gridwitness.hearing import Hearing
@@ -30,6 +32,8 @@ from gridwitness.specification import read_specification
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
+    from pytest_bdd.parser import ScenarioTemplate
+
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
     from gridwitness.specification import Specification
@@ -80,6 +84,12 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 
 
 @pytest.fixture
+def sequence() -> tuple[Step, ...]:
+    """The expected message sequence; a Given may state one."""
+    return ()
+
+
+@pytest.fixture
 def last_confirms_late() -> bool:
     """Whether the last participant keeps the market waiting; a Given may say so."""
     return False
@@ -97,12 +107,6 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 def _laid_beside(path: str) -> Specification:
     """Read a specification once a process."""
     return read_specification(path)
-
-
-@pytest.fixture
-def sequence() -> tuple[Step, ...]:
-    """The message sequence of the flow; a Given may state one."""
-    return ()
 
 
 @pytest.fixture
@@ -126,10 +130,17 @@ def hearing(
     return Hearing(
         subject=_subject(casting),
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
-        rerun=f"{plan.command} -k {shlex.quote(f'{test_name} and {casting.label}')}",
+        rerun=f"{plan.command} -k {shlex.quote(_selects(node, casting))}",
         absent=plan.absent,
         specification=specification,
     )
+
+
+def _selects(node: pytest.Function, casting: Casting) -> str:
+    """Give the expression that selects this test, and of an outline its example, for -k."""
+    values = " ".join(example_of(node).values())
+    words = [word for word in re.findall(r"[\w.]+", values) if word not in ("and", "or", "not")]
+    return " and ".join([node.originalname, casting.label, *words])
 
 
 def _subject(casting: Casting) -> str:
@@ -165,16 +176,32 @@ def every_scenario(plan: Plan) -> set[tuple[str, str, str, str, str | None]]:
     return {
         (feature_path(Path(feature.filename)), name, casting.seat, casting.dialect, casting.defect)
         for feature in get_features([str(FEATURES)])
-        for name, scenario in feature.scenarios.items()
+        for scenario in feature.scenarios.values()
+        for name in titles(scenario)
         for casting in plan.castings
         if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags | scenario.tags
         and is_cast(casting, feature_path(Path(feature.filename)), name)
     }
 
 
+def titles(scenario: ScenarioTemplate) -> set[str]:
+    """Give the titles of a scenario: of an outline, one for each of its examples."""
+    examples = [example for table in scenario.examples for example in table.as_contexts()]
+    return {scenario.render(example).name for example in examples or [{}]}
+
+
 def is_cast(casting: Casting, feature: str, scenario: str) -> bool:
     """Tell whether a casting plays a scenario: a defect is tried in its own only."""
     return casting.defect is None or DEFECTS[casting.defect].is_tried_in(feature, scenario)
+
+
+def may_be_cast(casting: Casting, feature: str, title: str) -> bool:
+    """Tell whether a casting plays a scenario, or some example of an outline by this title."""
+    if casting.defect is None or "<" not in title:
+        return is_cast(casting, feature, title)
+    defect, known = DEFECTS[casting.defect], title.partition("<")[0]
+    wanted = defect.scenario or ""
+    return defect.feature == feature and (wanted.startswith(known) or known.startswith(wanted))
 
 
 def feature_path(path: Path) -> str:
@@ -209,6 +236,17 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
 
 
 def scenario_name(item: pytest.Item) -> str:
-    """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring."""
+    """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring.
+
+    A test that is one example of an outline has the title of the example; the test's
+    definition, which stands for all of them, has the outline's.
+    """
     docstring: str = getattr(item, "function").__doc__ or item.name  # noqa: B009 (untyped)
-    return docstring.partition(": ")[2] or docstring
+    title = docstring.partition(": ")[2] or docstring
+    return render_string(title, example_of(item))
+
+
+def example_of(item: pytest.Item) -> dict[str, str]:
+    """Give the example of an outline that a test plays; empty when it is no outline's."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("_pytest_bdd_example", {}) if callspec else {}

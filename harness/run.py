@@ -21,7 +21,14 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
-from gridwitness.fixtures import PLAN, every_scenario, feature_path, is_cast, scenario_name
+from gridwitness.fixtures import (
+    PLAN,
+    every_scenario,
+    feature_path,
+    is_cast,
+    may_be_cast,
+    scenario_name,
+)
 from gridwitness.hearing import Hearing
 from gridwitness.plan import Casting
 from gridwitness.report import Results, ScenarioRecord, write_outputs
@@ -53,6 +60,13 @@ class FeatureModule(pytest.Module):
         source = SCENARIOS.format(path=str(self.path))
         exec(compile(source, str(self.path), "exec"), module.__dict__)  # noqa: S102
         return module
+
+
+def _casting(item: pytest.Item) -> Casting | None:
+    """Give the casting of a test; None for the one that pytest makes where nobody is cast."""
+    callspec = getattr(item, "callspec", None)
+    casting = callspec.params.get("casting") if callspec else None
+    return casting if isinstance(casting, Casting) else None
 
 
 class Run:
@@ -93,13 +107,13 @@ class Run:
             casting
             for casting in self.plan.castings
             if casting.seat in seats
-            and is_cast(casting, feature_path(test.path), scenario_name(test))
+            and may_be_cast(casting, feature_path(test.path), scenario_name(test))
         ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Drop the scenarios that no casting plays; pytest keeps a placeholder for them."""
+        """Drop the scenarios, and the examples of outlines, that no casting plays."""
         items[:] = [item for item in items if _is_played(item)]
 
     # -- one scenario ---------------------------------------------------------------
@@ -214,4 +228,6 @@ class Run:
 
 
 def _is_played(item: pytest.Item) -> bool:
-    return isinstance(getattr(item, "callspec").params["casting"], Casting)  # noqa: B009 (untyped)
+    """Tell whether somebody is cast for a test, and of an outline for its example."""
+    casting = _casting(item)
+    return casting is not None and is_cast(casting, feature_path(item.path), scenario_name(item))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -17,8 +16,12 @@ if TYPE_CHECKING:
     from gridwitness.views import EnergyContract
 
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
-ASKING, ASKED = (PARTICIPANT, AGENT), (AGENT, UTILITY)
-"""Who sends requests, and who answers them by callbacks; the clearing agent does both."""
+BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
+"""The roles in a recording that names no cast."""
+
+ASKING = (PARTICIPANT, AGENT, BAP, BAP_AND_BPP)
+ASKED = (AGENT, UTILITY, BPP, BAP_AND_BPP)
+"""Who sends requests, and who answers them by callbacks; some do both."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,9 @@ class Chapter:
 
 
 def accepted(message: Message) -> bool:
-    """Tell whether a message was acknowledged and was not spoilt on purpose."""
+    """Tell whether a message was acknowledged, to be acted on, and was not spoilt on purpose."""
     ack = message.ack
-    return message.deliberate is None and ack is not None and ack.status == ACK
+    return message.deliberate is None and ack is not None and not message.ends_here
 
 
 def participant_of(trace: Trace, message: Message) -> str | None:

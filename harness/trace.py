@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
-from gridwitness.acks import read_ack
+from gridwitness.acks import NACK, read_ack
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.amounts import read_amounts
 from gridwitness.dialects.base import BadJson, Cursor, Json, Parsed, parse_json, parse_noting
@@ -51,6 +51,9 @@ MOST_BYTES = 256_000_000
 
 MOST_SEARCHED = 100
 """How many messages of a kind and transaction are looked through for the one that is meant."""
+
+NO_CALLBACK = (202, 409)
+"""The statuses with which an ACK says that no callback follows, in one edition or another."""
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
@@ -198,6 +201,14 @@ class Message:
     def ack(self) -> Ack | None:
         """The acknowledgement in its answer; None when there is none to be read."""
         return read_ack(self.answer.body) if self.answer else None
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether its answer says that no callback follows: a NACK, or an ACK that tells so."""
+        ack, answer = self.ack, self.answer
+        if ack is None or answer is None:
+            return False
+        return ack.status == NACK or answer.status in NO_CALLBACK
 
     def context_pointer(self, field: str) -> str:
         """Give the JSON Pointer of an envelope's field, as the message's dialect spells it."""

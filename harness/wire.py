@@ -45,6 +45,13 @@ BODY_LIMIT_BYTES = 1024 * 1024
 KEPT_BYTES_OF_OVERSIZED = 4096
 CONNECT_TIMEOUT_S = 5.0
 BODY_TIMEOUT_S = 10.0
+CLIENT_KEEPS_S = 1.0
+"""How long we keep an idle connection. Common servers close theirs after 2 s or 5 s; a message
+sent over one that is just being closed is lost, and its loss would be held against its receiver."""
+
+SERVER_KEEPS_S = 120
+"""How long our server does: longer than clients that keep theirs for a minute or more."""
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -235,8 +242,13 @@ class Wire:
     async def _start(self, listening: socket.socket) -> None:
         app = Starlette(routes=[Route("/{path:path}", self._serve, methods=list(METHODS))])
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+        config.timeout_keep_alive = SERVER_KEEPS_S
         self._server = _Server(config)
-        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx.Limits(keepalive_expiry=CLIENT_KEEPS_S),
+        )
         self._serving = asyncio.create_task(self._server.serve([listening]))
         with anyio.fail_after(10):
             await self._server.listening.wait()

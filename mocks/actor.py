@@ -12,32 +12,56 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness import signing
-from gridwitness.acks import ACK, Refusal, write_ack
+from gridwitness.acks import Refusal, write_ack
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import dump_json
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.mocks.spoilt import Fault, Signing
+from gridwitness.protocol import VERSION, is_known, write_code
 from gridwitness.registry import Directory, Record
 from gridwitness.views import EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from gridwitness.editions import Edition
     from gridwitness.signing import Signer
     from gridwitness.trace import Answer, Kind, Message
     from gridwitness.wire import Inbound, Wire
 
-VERSION = "2.0.0"
+AS_EVER = Signing()
 TTL = "PT10S"
 CLEARING_TTL = "PT30S"
 """A confirm is answered only when the market has cleared, so it may take longer."""
+
+SECOND_CHANCE_S = 0.5
+"""How long one waits for a right callback after a wrong one was refused."""
+
+CLOCKS_DIFFER_S = 5
+"""How far the clocks of two parties may be apart."""
+
+UNVERIFIED = frozenset(
+    (
+        "missing",
+        "malformed",
+        "covers too little",
+        "wrong algorithm",
+        "unknown key",
+        "from the future",
+        "expired",
+        "wrong signature",
+        "foreign signer",
+    )
+)
+"""The complaints about a signature; see `Actor.complaints`."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +76,15 @@ class Tongue:
 class Setting:
     """What all actors of a run share.
 
-    patience scales every deadline that is read from a message's ttl; names maps a
-    subscriber id to the name its actor has in the scenario.
+    stranger is registered but takes no part: its key signs what it must not. patience
+    scales every deadline that is read from a message's ttl; names maps a subscriber id to
+    the name its actor has in the scenario.
     """
 
     wire: Wire
     directory: Directory
     tongues: Mapping[str, Tongue]
+    stranger: Signer
     patience: float = 1.0
     names: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -71,14 +97,6 @@ class Say:
     offers: tuple[Offer, ...] = ()
     contract: EnergyContract | None = None
     error: ProtocolError | None = None
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A message spoilt on purpose: in words, and how its bytes or its signer are changed."""
-
-    words: str
-    bytes_: Callable[[bytes], bytes] | None = None
 
 
 class Actor:
@@ -104,6 +122,14 @@ class Actor:
         """By transaction: the callbacks that came, each with what of it is usable."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_message_id = str(uuid.uuid4())
+        self._opened: set[str] = set()
+        """The transactions in which something was asked."""
+        self._asked: set[str | None] = set()
+        """The message ids of what was asked."""
+        self._accepted: Counter[tuple[str | None, str]] = Counter()
+        """How often each request was accepted, by message id and signature."""
+        self.spoils: dict[str, Fault] = {}
+        """By subscriber id: what is wrong, once and on purpose, with a message to it."""
 
     @property
     def uri(self) -> str:
@@ -148,54 +174,123 @@ class Actor:
 
     async def receive(self, inbound: Inbound) -> Answer:
         message = inbound.message
-        refusal = self._refusal(inbound, message)
+        refusal = self._refusal(inbound, message) or self._turns_away(message)
+        if refusal is None:
+            self._accepted[_identity(message)] += 1
         if refusal is None or self.conduct.calls_back_after_refusal:
             self._spawn(self._act(message))
         elif message.is_callback:
             self._deliver(message, None)
         return self.conduct.answers(self._acknowledge(message, refusal))
 
-    def _refusal(  # noqa: C901, PLR0911 (one return a reason, in the order of the checks)
-        self, inbound: Inbound, message: Message
-    ) -> Refusal | None:
-        if self.conduct.verifies_signatures and not inbound.signature.is_valid:
-            status = inbound.signature.status
-            code = "AUT_SIGNATURE_MISSING" if status == "missing" else "AUT_SIGNATURE_INVALID"
-            return Refusal(401, code, f"signature: {status}")
-        if message.body is None:
-            return Refusal(400, "SCH_INVALID_JSON", "the body is not JSON")
-        if message.dialect is None or message.dialect not in self.setting.tongues:
-            return Refusal(400, "CTX_MISSING_FIELD", "the context is in no dialect spoken here")
-        envelope = message.reading.envelope
-        for name in DIALECTS[message.dialect].mandatory_context:
-            if getattr(envelope, name) is None:
-                key = DIALECTS[message.dialect].context_key(name)
-                return Refusal(400, "CTX_MISSING_FIELD", f"context.{key} is missing")
-        if envelope.action != inbound.action:
-            text = f"context.action is {envelope.action}, the endpoint is {inbound.action}"
-            return Refusal(400, "CTX_ACTION_MISMATCH", text)
-        caller = envelope.bpp_id if message.is_callback else envelope.bap_id
-        if self.conduct.verifies_signatures and inbound.signature.subscriber_id != caller:
-            text = f"signed by {inbound.signature.subscriber_id}, sent as {caller}"
-            return Refusal(401, "AUT_UNAUTHORIZED_ACTION", text)
+    def _refusal(self, inbound: Inbound, message: Message) -> Refusal | None:
+        for name, refusal in self.complaints(inbound, message):
+            if name not in self.conduct.overlooks:
+                return refusal
+        return None
+
+    def complaints(self, inbound: Inbound, message: Message) -> Iterator[tuple[str, Refusal]]:
+        """Yield what is wrong with a message, each by its name, the gravest first."""
+        yield from self._complaints_about_signature(inbound, message)
+        yield from (whim for whim in self._whims(message) if whim[0] in self.conduct.minds)
+        if message.body is None or message.dialect not in self.setting.tongues:
+            code = "SCH_INVALID_JSON" if message.body is None else "CTX_MISSING_FIELD"
+            yield "unreadable", Refusal(400, code, "the body is no JSON in a dialect spoken here")
+            return
+        yield from self._complaints_about_context(inbound, message)
         if inbound.action in self.conduct.refuses_actions:
-            return Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
+            yield "unwanted", Refusal(400, "POL_ENGAGEMENT_REFUSED", "not today")
         if message.is_callback:
-            return None
+            if message.reading.envelope.transaction_id not in self._opened:
+                text = "nothing was asked in this transaction"
+                yield "unknown transaction", Refusal(400, "CTX_TRANSACTION_ID_UNKNOWN", text)
+            return
         if inbound.action not in self.handlers():
-            return Refusal(404, "NET_NOT_IMPLEMENTED", f"{self.role}: no {inbound.action} here")
-        return self.refuses(message)
+            text = f"{self.role}: no {inbound.action} here"
+            yield "unhandled", Refusal(404, "NET_NOT_IMPLEMENTED", text)
+        if _identity(message) in self._accepted:
+            text = "this message was accepted before"
+            yield "repeated", Refusal(400, "CTX_MESSAGE_ID_DUPLICATE", text)
+        yield from self.objections(message)
+
+    def _complaints_about_signature(
+        self, inbound: Inbound, message: Message
+    ) -> Iterator[tuple[str, Refusal]]:
+        check, envelope = inbound.signature, message.reading.envelope
+        if not check.is_valid:
+            header = signing.parse_header(message.headers.get("authorization", ""))
+            too_little = header is not None and not header.covers_enough
+            name = "covers too little" if too_little else check.status
+            yield (
+                name,
+                Refusal(
+                    401, _SIGNATURE_CODES.get(check.status, _INVALID), f"signature: {check.status}"
+                ),
+            )
+            return
+        caller = envelope.bpp_id if message.is_callback else envelope.bap_id
+        if caller not in (None, check.subscriber_id):
+            text = f"signed by {check.subscriber_id}, sent as {caller}"
+            yield "foreign signer", Refusal(401, "AUT_UNAUTHORIZED_ACTION", text)
+
+    def _complaints_about_context(
+        self, inbound: Inbound, message: Message
+    ) -> Iterator[tuple[str, Refusal]]:
+        envelope, dialect = message.reading.envelope, DIALECTS[message.dialect or ""]
+        for name in dialect.mandatory_context:
+            if getattr(envelope, name) is None:
+                text = f"context.{dialect.context_key(name)} is missing"
+                yield "incomplete", Refusal(400, "CTX_MISSING_FIELD", text)
+        if envelope.version not in (None, VERSION):
+            text = f"version {VERSION} is spoken here"
+            yield "other version", Refusal(400, "CTX_VERSION_UNSUPPORTED", text)
+        if envelope.action not in (None, inbound.action):
+            text = f"context.action is {envelope.action}, the endpoint is {inbound.action}"
+            yield "other action", Refusal(400, "CTX_ACTION_MISMATCH", text)
+        if not is_known(inbound.action):
+            text = f"there is no action {inbound.action}"
+            yield "unknown action", Refusal(404, "NET_NOT_IMPLEMENTED", text)
+        if not message.is_callback and _is_over(envelope):
+            yield "too late", Refusal(400, "CTX_TTL_EXPIRED", "its time to live is over")
+
+    def _whims(self, message: Message) -> Iterator[tuple[str, Refusal]]:
+        """Yield what is no reason to refuse a message, and is one to some."""
+        header = message.headers.get("authorization", "")
+        if message.body is not None and dump_json(message.body) != message.raw:
+            yield "unusual white space", Refusal(401, _INVALID, "the digest differs")
+        if '", ' in header:
+            yield "spaced header", Refusal(401, _INVALID, "the header cannot be read")
+        if message.is_callback and message.reading.envelope.message_id not in self._asked:
+            text = "nothing was asked under this message id"
+            yield "unasked", Refusal(400, "CTX_INVALID_FIELD", text)
+
+    def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
+        """Yield why a well-formed request is refused for what it says, each by its name."""
+        del message
+        return iter(())
+
+    def _turns_away(self, message: Message) -> Refusal | None:
+        """Tell, on purpose, that no callback will come: as the edition says it, or by a NACK."""
+        fault = self.spoils.get(message.reading.envelope.bap_id or "")
+        if fault is None or fault.place != "answer" or fault.at != message.action:
+            return None
+        status = self.setting.tongues[message.dialect or ""].edition.no_callback_status
+        text = "nothing is offered today"
+        return Refusal(status or 400, "BIZ_NO_RESULTS_FOUND", text, acknowledged=status > 0)
 
     def _acknowledge(self, message: Message, refusal: Refusal | None) -> Answer:
         tongue = self.setting.tongues.get(message.dialect or "")
         envelope = message.reading.envelope
         form = tongue.edition.ack_form_for(tongue.strictness) if tongue else "nested"
+        if refusal and tongue:
+            refusal = replace(refusal, code=write_code(refusal.code, tongue.edition.error_codes))
         body = write_ack(form, envelope, _now(), refusal)
         status = refusal.http_status if refusal else 200
         request = signing.parse_header(message.headers.get("authorization", ""))
-        if tongue is None or request is None or form not in ("signed-body", "signed-header"):
+        if tongue is None or form not in ("signed-body", "signed-header"):
             return json_answer(status, body)
-        signature = self._sign(dump_json(body), tongue.edition, request.signature)
+        signed = request.signature if request else None
+        signature = self._sign(dump_json(body), tongue.edition, signed)
         if form == "signed-body":
             return json_answer(status, body | {"signature": signature})
         return json_answer(status, body, {"signature": signature})
@@ -205,7 +300,7 @@ class Actor:
             self._deliver(message, message)
             return
         handler = self.handlers().get(message.action)
-        if handler is not None:
+        if handler is not None and message.dialect in self.setting.tongues:
             await handler(message)
 
     def _deliver(self, callback: Message, usable: Message | None) -> None:
@@ -247,23 +342,104 @@ class Actor:
         run's patience, has passed. The callback is recognised by its transaction
         and action, because deployed networks do not echo the message id.
         """
+        spoilt = self._spoilt(action, whom.subscriber_id) if fault is None else None
+        if spoilt is not None and spoilt.place == "before":
+            await self._ask_wrongly(action, whom, say, dialect, ttl, spoilt)
+        if spoilt is not None and spoilt.place == "instead":
+            fault = spoilt
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         waiting = self._waiting[transaction_id] = asyncio.Queue()
         actions = (f"on_{action}", "on_update") if until else (f"on_{action}",)
-        envelope = self._request(action, whom, transaction_id, ttl)
+        envelope = self._context(action, whom, transaction_id, ttl)
         try:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
-            if sent.ack is None or sent.ack.status != ACK:
+            if spoilt is not None and spoilt.place == "after":
+                await self._repeat(sent, spoilt)
+            for _ in range(self.conduct.retries if sent.ends_here else 0):
+                again = replace(envelope, message_id=self._message_id())
+                await self._send(again, say, dialect, whom, wait_s=wait_s)
+            if sent.ack is None or sent.ends_here:
                 return None
-            async with asyncio.timeout(wait_s):
+            return await self._callback(waiting, actions, wait_s, until)
+        finally:
+            self._waiting.pop(transaction_id, None)
+
+    async def _callback(
+        self,
+        waiting: asyncio.Queue[tuple[str, Message | None]],
+        actions: tuple[str, ...],
+        wait_s: float,
+        until: Callable[[Message], bool] | None,
+    ) -> Message | None:
+        """Wait for a callback that was not refused; after one that was, not much longer."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(wait_s) as limit:
                 while True:
                     came, usable = await waiting.get()
-                    if came in actions and (usable is None or until is None or until(usable)):
+                    if came in actions and usable is None:
+                        chance_s = loop.time() + SECOND_CHANCE_S
+                        limit.reschedule(min(chance_s, limit.when() or chance_s))
+                    elif came in actions and (until is None or (usable and until(usable))):
                         return usable
         except TimeoutError:
             return None
-        finally:
-            self._waiting.pop(transaction_id, None)
+
+    def _context(self, action: str, whom: Record, transaction_id: str, ttl: str) -> Envelope:
+        """Write the context of a request, and remember its ids."""
+        message_id = self._message_id()
+        self._opened.add(transaction_id)
+        self._asked.add(message_id)
+        return Envelope(
+            action=action,
+            version=VERSION,
+            bap_id=self.id,
+            bap_uri=self.uri,
+            bpp_id=whom.subscriber_id,
+            bpp_uri=whom.url,
+            transaction_id=transaction_id,
+            message_id=message_id,
+            timestamp=_now(),
+            ttl=ttl,
+        )
+
+    def _spoilt(self, action: str, subscriber_id: str) -> Fault | None:
+        """Give what is to be wrong, this once, with a message to someone or its callback."""
+        fault = self.spoils.get(subscriber_id)
+        if fault is None or fault.at != action or fault.place == "answer":
+            return None
+        return self.spoils.pop(subscriber_id)
+
+    async def _ask_wrongly(  # noqa: PLR0913 (a request, and what is wrong with it)
+        self, action: str, whom: Record, say: Say, dialect: str, ttl: str, fault: Fault
+    ) -> None:
+        """Send a spoilt request, in a transaction of its own, before the right one."""
+        transaction_id = str(uuid.uuid4())
+        if fault.waits:
+            await self.ask(
+                action,
+                whom,
+                say,
+                dialect=dialect,
+                transaction_id=transaction_id,
+                ttl=ttl,
+                fault=fault,
+            )
+            return
+        envelope = self._context(action, whom, transaction_id, ttl)
+        await self._send(envelope, say, dialect, whom, wait_s=None, fault=fault)
+
+    async def _repeat(self, sent: Message, fault: Fault) -> None:
+        """Send the same bytes under the same signature once more."""
+        await self.setting.wire.post(
+            sent.url,
+            sent.raw,
+            sent.headers,
+            sender=self.name,
+            receiver=sent.receiver,
+            action=sent.action,
+            deliberate=fault.words,
+        )
 
     async def tell(  # noqa: PLR0913 (what is asked, of whom, in which transaction)
         self,
@@ -277,23 +453,9 @@ class Actor:
     ) -> bool:
         """Send a request and wait for no callback; tells whether it was accepted."""
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
-        envelope = self._request(action, whom, transaction_id, ttl)
+        envelope = self._context(action, whom, transaction_id, ttl)
         sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
-        return sent.ack is not None and sent.ack.status == ACK
-
-    def _request(self, action: str, whom: Record, transaction_id: str, ttl: str) -> Envelope:
-        return Envelope(
-            action=action,
-            version=VERSION,
-            bap_id=self.id,
-            bap_uri=self.uri,
-            bpp_id=whom.subscriber_id,
-            bpp_uri=whom.url,
-            transaction_id=transaction_id,
-            message_id=self._message_id(),
-            timestamp=_now(),
-            ttl=ttl,
-        )
+        return sent.ack is not None and not sent.ends_here
 
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
@@ -312,13 +474,26 @@ class Actor:
             ttl=TTL,
             at={},
         )
-        if request.action in self.conduct.answers_twice:
+        dialect = request.dialect or ""
+        if say.error is not None and say.error.code is not None:
+            listed = self.setting.tongues[dialect].edition.error_codes
+            say = error(write_code(say.error.code, listed), say.error.text or "")
+        fault = self._spoilt(request.action, caller.subscriber_id)
+        if fault is not None and fault.place == "before":
             await self._send(
-                answer, say, request.dialect or "", caller, chained_to=request, wait_s=None
+                answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault
             )
-        return await self._send(
-            answer, say, request.dialect or "", caller, chained_to=request, wait_s=None
+            fault = None
+        sent = await self._send(
+            answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault
         )
+        # Who does not notice that a request was repeated answers it as often as it came.
+        answers = self._accepted[_identity(request)]
+        if request.action in self.conduct.answers_twice:
+            answers += 1
+        for _ in range(1, answers):
+            await self._send(answer, say, dialect, caller, chained_to=request, wait_s=None)
+        return sent
 
     async def _send(  # noqa: PLR0913 (the parts of one message)
         self,
@@ -331,57 +506,99 @@ class Actor:
         chained_to: Message | None = None,
         fault: Fault | None = None,
     ) -> Message:
-        wire, conduct = self.setting.wire, self.conduct
+        wire, conduct, fault = self.setting.wire, self.conduct, fault or _HONEST
         edition = self.setting.tongues[dialect].edition
         action = envelope.action or ""
+        if fault.envelope is not None:
+            envelope = fault.envelope(envelope)
+        if fault.contract is not None and say.contract is not None:
+            say = replace(say, contract=fault.contract(say.contract))
         reading = conduct.views(action, Reading(envelope=envelope, **say.__dict__))
         body = conduct.bodies(action, DIALECTS[dialect].compose(reading))
         raw = dump_json(body)
+        if fault.rewrite is not None:
+            raw = fault.rewrite(raw)
         request = chained_to and signing.parse_header(chained_to.headers.get("authorization", ""))
         chained = edition.callback_lines > 3  # noqa: PLR2004 (the lines of a request)
         if not conduct.chains:
             chained = not chained
         chain = request.signature if request and chained else None
-        headers = conduct.headers(
-            action,
-            {
-                "content-type": "application/json",
-                "authorization": self._sign(raw, edition, chain),
-            },
-        )
+        signature = self._sign(raw, edition, chain, fault.signing)
+        if fault.header is not None:
+            signature = fault.header(signature)
+        headers = {"content-type": "application/json"}
+        if signature is not None:
+            headers["authorization"] = signature
+        headers = conduct.headers(action, headers)
         raw = conduct.bytes_(action, raw)
-        if fault is not None and fault.bytes_ is not None:
+        if fault.bytes_ is not None:
             raw = fault.bytes_(raw)
+        endpoint = fault.endpoint(action) if fault.endpoint else action
         return await wire.post(
-            conduct.urls(action, f"{whom.url.rstrip('/')}/{action}"),
+            conduct.urls(action, f"{whom.url.rstrip('/')}/{endpoint}"),
             raw,
             headers,
             sender=self.name,
             receiver=self.setting.names.get(whom.subscriber_id),
-            action=action,
+            action=endpoint,
             deadline_s=None if wait_s is None else wire.recorder.now_s() + wait_s,
             answer_within_s=max(1.0, 10.0 * self.setting.patience),
-            deliberate=fault.words if fault else None,
+            deliberate=None if fault.honest else fault.words,
         )
 
-    def _sign(self, raw: bytes, edition: Edition, chain: str | None) -> str:
-        created_s = int(time.time())
-        signer = self._signer
+    def _sign(self, raw: bytes, edition: Edition, chain: str | None, how: Signing = AS_EVER) -> str:
+        created_s = int(time.time()) + how.created_in_s
+        life_s = self.conduct.signature_life_s if how.life_s is None else how.life_s
+        signer, stranger = self._signer, self.setting.stranger
         if self.conduct.signs_as is not None:
             signer = replace(signer, subscriber_id=self.conduct.signs_as)
+        if how.key == "stranger's":
+            signer = replace(signer, key=stranger.key)
+        if how.name == "stranger's":
+            signer = replace(signer, subscriber_id=stranger.subscriber_id, key_id=stranger.key_id)
+        prefix = edition.digest_prefix
+        if how.other_prefix:
+            first, second = signing.DIGEST_PREFIXES
+            prefix = second if prefix == first else first
         return signing.sign(
             signer,
             raw,
             created_s=created_s,
-            expires_s=created_s + self.conduct.signature_life_s,
-            prefix=edition.digest_prefix,
-            request_signature=chain,
+            expires_s=created_s + life_s,
+            prefix=prefix,
+            request_signature=how.chain or (None if how.unchained else chain),
         )
 
     def _message_id(self) -> str:
         if not self.conduct.reuses_message_ids:
             self._last_message_id = str(uuid.uuid4())
         return self._last_message_id
+
+
+_HONEST = Fault("", honest=True)
+_SIGNATURE_CODES = {
+    "missing": "AUT_SIGNATURE_MISSING",
+    "unknown key": "AUT_KEY_NOT_FOUND",
+}
+_INVALID = "AUT_SIGNATURE_INVALID"
+"""The code of every other status of a signature."""
+
+
+def _identity(message: Message) -> tuple[str | None, str]:
+    """Give what two deliveries of the same message have in common."""
+    signed = message.headers.get("authorization", "")
+    return message.reading.envelope.message_id, signed
+
+
+def _is_over(envelope: Envelope) -> bool:
+    """Tell whether the time to live of a message is over; False when that cannot be told."""
+    lives_s = duration_s(envelope.ttl) if envelope.ttl else None
+    try:
+        written = datetime.fromisoformat(envelope.timestamp or "")
+        late = datetime.now(UTC) - written
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return lives_s is not None and late.total_seconds() > float(lives_s) + CLOCKS_DIFFER_S
 
 
 def error(code: str, text: str) -> Say:

@@ -40,7 +40,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
@@ -109,6 +109,8 @@ class ClearingAgent(Actor):
     ) -> None:
         super().__init__(setting, name, signer, conduct)
         self._markets: dict[tuple[str, str], Market] = {}
+        self._offered: set[str] = set()
+        """The ids of what was offered."""
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
         return {
@@ -134,34 +136,46 @@ class ClearingAgent(Actor):
             interval=intent.interval,
             charges=Charges(currency="INR", fee_per_kwh=FEE_PER_KWH),
         )
+        self._offered.add(offer.offer_id)
         await self.reply(message, Say(offers=(offer,)))
 
-    def refuses(self, message: Message) -> Refusal | None:
+    def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
         contract = message.reading.contract
         if message.action == "discover":
-            return None
+            return
         if contract is None or contract.participant_id is None or contract.interval is None:
-            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "no participant or no interval")
+            text = "no participant or no interval"
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+            return
         if message.action == "init":
-            return self._refuses_offer(contract)
+            yield from self._objections_to_offer(contract)
+            return
         market = self._market(message)
         entry = market.entries.get(contract.participant_id)
         if entry is None:
-            return Refusal(400, "BIZ_ORDER_NOT_FOUND", "no offer of this participant is approved")
-        if message.action == "confirm" and contract.curve is None:
-            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", "a confirm needs the curve")
-        return None if message.action == "status" else _refuses_change(message, market, entry)
+            text = "no offer of this participant is approved"
+            yield "no offer", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
+        elif contract.contract_id != entry.contract.contract_id:
+            text = "no such contract of this participant"
+            yield "unknown contract", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
+        elif message.action == "confirm" and contract.curve is None:
+            text = "a confirm needs the curve"
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+        elif message.action != "status" and (refusal := _refuses_change(message, market, entry)):
+            yield "comes too late", refusal
 
-    def _refuses_offer(self, contract: EnergyContract) -> Refusal | None:
+    def _objections_to_offer(self, contract: EnergyContract) -> Iterator[tuple[str, Refusal]]:
         curve = contract.curve
         if curve is None or contract.meter_id is None or contract.grid_operator_id is None:
             text = "an offer needs a curve, a meter and its utility"
-            return Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
-        if not self.conduct.refuses_bad_offers:
-            return None
-        for problem in curve.problems():
-            return Refusal(400, "SCH_SCHEMA_VALIDATION_FAILED", problem.message)
-        return None
+            yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+            return
+        if contract.offer_id is not None and contract.offer_id not in self._offered:
+            text = "nothing was offered under this id"
+            yield "unknown offer", Refusal(400, "BIZ_OFFER_NOT_FOUND", text)
+        if self.conduct.refuses_bad_offers:
+            for problem in curve.problems():
+                yield "no curve", Refusal(400, "SCH_SCHEMA_VALIDATION_FAILED", problem.message)
 
     # -- approval -------------------------------------------------------------------
 
@@ -212,7 +226,10 @@ class ClearingAgent(Actor):
     async def _commit(self, message: Message) -> None:
         market = self._market(message)
         contract = message.reading.contract
-        market.entries[(contract.participant_id if contract else None) or ""].confirm = message
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if entry.confirm is not None:
+            return  # the commitment stands, and its answer will come
+        entry.confirm = message
         if market.cleared:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
         else:

@@ -57,6 +57,9 @@ class Conduct:
               messages that are refused whatever they say
     answers_twice
               requests that are called back twice
+    overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
+    minds     reasons that are none, for which messages are refused all the same
+    retries   how often one asks again after being turned away
     """
 
     views: Callable[[str, Reading], Reading] = _same_reading
@@ -68,10 +71,12 @@ class Conduct:
     silent_on: frozenset[str] = frozenset()
     leaves_out: frozenset[str] = frozenset()
     refuses_actions: frozenset[str] = frozenset()
-    verifies_signatures: bool = True
+    overlooks: frozenset[str] = frozenset()
+    minds: frozenset[str] = frozenset()
     refuses_bad_offers: bool = True
     calls_back_after_refusal: bool = False
     binds_refused_locks: bool = False
+    retries: int = 0
     signs_as: str | None = None
     signature_life_s: int = 300
     chains: bool = True

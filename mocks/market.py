@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Actor
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
     from gridwitness.trace import Step
 
@@ -62,6 +63,7 @@ class Cast:
     patience scales every deadline that follows from a message's ttl.
     broken names the role that misbehaves and how; it is how defects are tried. Of the
     participants it is the one that takes their seat: the first honest one.
+    spoilt is what is wrong, on purpose, with one message to the actor in the seat.
     """
 
     wishes: Mapping[str, Wish]
@@ -72,6 +74,7 @@ class Cast:
     cancels: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
+    spoilt: Fault | None = None
 
     def conduct(self, role: str) -> Conduct:
         return self.broken[1] if self.broken and self.broken[0] == role else RIGHT
@@ -143,6 +146,10 @@ def play(
     roles = {actor.name: actor.role for actor in actors} | {AGENT: AGENT}
     ids = {actor.name: actor.id for actor in actors} | {AGENT: agent_id}
     uris = {actor.name: actor.uri for actor in actors} | {AGENT: record.url}
+    if cast.spoilt is not None:
+        to_a_participant = scene.seat == PARTICIPANT
+        spoiler = actors[-1] if to_a_participant else participants[0]
+        spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
     interval = fresh_interval(cast.duration_h)
     try:
         wire.call(_run, participants, record, interval, utility, cast)

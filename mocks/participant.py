@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Fault, Say
+from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.views import EnergyContract, Intent, Interval, OfferCurve
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gridwitness.mocks.actor import Setting
+    from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,11 +65,22 @@ class Sandbox:
             editions()[edition].dialect: Tongue(editions()[edition], strictness)
             for edition, strictness in speaks
         }
-        self.setting = Setting(self.wire, self.directory, tongues)
+        stranger = replace(self.signer("stranger"), key=self._derived("stranger"))
+        self.setting = Setting(self.wire, self.directory, tongues, stranger)
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.wire)
         self.wire.listen(Registry(self.directory))
+        stranger = self.setting.stranger
+        self.directory.add(
+            Record(
+                stranger.subscriber_id,
+                self.wire.url_of("stranger"),
+                "BAP",
+                stranger.key_id,
+                stranger.public_key,
+            )
+        )
         if self.outsider is not None:
             self.directory.add(self.outsider.record)
             self.setting.names[self.outsider.record.subscriber_id] = self.outsider.name
@@ -86,7 +97,14 @@ class Sandbox:
 
     def signer(self, name: str) -> Signer:
         """Give the identity and key of an actor that is played."""
-        subscriber_id = f"{name.replace(' ', '-')}.{NETWORK}"
-        derived = hashlib.blake2b(subscriber_id.encode(), key=self._seed, digest_size=32).digest()
-        key = self._key or Ed25519PrivateKey.from_private_bytes(derived)
-        return Signer(subscriber_id, self._key_id, key)
+        key = self._key or self._derived(name)
+        return Signer(_subscriber_id(name), self._key_id, key)
+
+    def _derived(self, name: str) -> Ed25519PrivateKey:
+        of = _subscriber_id(name).encode()
+        derived = hashlib.blake2b(of, key=self._seed, digest_size=32).digest()
+        return Ed25519PrivateKey.from_private_bytes(derived)
+
+
+def _subscriber_id(name: str) -> str:
+    return f"{name.replace(' ', '-')}.{NETWORK}"

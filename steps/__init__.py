@@ -9,5 +9,6 @@ state. MODULES is the whole language: sentences elsewhere do not exist.
 
 MODULES = (
     "gridwitness.steps.market",
+    "gridwitness.steps.transport",
     "gridwitness.steps.verdicts",
 )

@@ -11,16 +11,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
-from gridwitness.mocks.actor import Fault
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
+from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.utility import Meter
 from gridwitness.reference_impl.curves import Point
 from gridwitness.trace import Step
 from gridwitness.views import OfferCurve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 Row = dict[str, str]
 
@@ -28,13 +28,12 @@ _NUMBER = r"-?\d+(?:\.\d+)?"
 _POINT = re.compile(rf"({_NUMBER}) kW at ({_NUMBER})")
 
 
-def _altered(raw: bytes) -> bytes:
-    return raw.replace(b"PT10S", b"PT11S")
-
-
-FAULTS: dict[str, Callable[[bytes], bytes] | None] = {
-    "its power falls as the price rises": None,
-    "changed after it was signed": _altered,
+SPOILT = {
+    fault.words: fault
+    for fault in (
+        Fault("its power falls as the price rises"),
+        FAULTS["changed after it was signed"],
+    )
 }
 """What may be wrong with an offer on purpose; the first is wrong in the table already."""
 
@@ -109,14 +108,13 @@ def moment(text: str) -> str:
 def wish(row: Mapping[str, str]) -> Wish:
     """Read what a participant of a market offers."""
     words = row.get("spoilt", "")
-    if words and words not in FAULTS:
+    if words and words not in SPOILT:
         raise UserError(
             f"{words!r} is no known way to spoil an offer",
             where="a table",
-            mend=f"write one of: {'; '.join(FAULTS)}",
+            mend=f"write one of: {'; '.join(SPOILT)}",
         )
-    fault = Fault(words, FAULTS[words]) if words else None
-    return Wish(row["meter"], curve(row["offer curve (INR/kWh)"], "INR"), fault)
+    return Wish(row["meter"], curve(row["offer curve (INR/kWh)"], "INR"), SPOILT.get(words))
 
 
 def meter(row: Mapping[str, str]) -> Meter:

@@ -20,6 +20,7 @@ from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter, Utility
 from gridwitness.reference_impl.settlement import audit_flows, settle
 from gridwitness.reference_impl.terms import Inputs, Parties, Terms, Trade
+from gridwitness.rules import rules
 from gridwitness.signing import sign
 from gridwitness.trace import Step
 from gridwitness.views import ClearingResult, Offer
@@ -42,7 +43,7 @@ SEQUENCE = (
     Step("13", UTILITY, AGENT, ("on_status",), ("meter reading",), ("12",)),
     Step("14", AGENT, PARTICIPANT, ("on_status", "on_update"), ("settlement",), ("13",)),
 )
-ONLY_ON_REFUSAL = {"ACK-004", "SIG-003", "COR-005", "MKT-002"}
+ONLY_ON_REFUSAL = {id_ for id_, one in rules().items() if one.on_refusal and one.can_judge(AGENT)}
 
 
 def judged(sandbox, dialect: str = "contract", **changes):

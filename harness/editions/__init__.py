@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from gridwitness.protocol import CodeList
     from gridwitness.signing import DigestPrefix
 
 AckForm = Literal["flat", "nested", "signed-body", "signed-header"]
@@ -27,6 +28,9 @@ class Edition:
     callback_lines    how many lines a solicited callback signs: 3, or 4 when it chains
     ack_form          how an acknowledgement is written
     ack_form_deployed how the networks that run today write it
+    no_callback_status
+                      the HTTP status of an ACK that no callback follows; 0 where there is none
+    error_codes       how error codes are written
     rules             the ids the revision requires
     deployed          the ids that are warnings under strictness `deployed`, each with
                       the reason the published networks give for it
@@ -39,6 +43,8 @@ class Edition:
     callback_lines: int
     ack_form: AckForm
     ack_form_deployed: AckForm
+    no_callback_status: int
+    error_codes: CodeList
     rules: tuple[str, ...]
     deployed: dict[str, str]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.dialects import recognise
 from gridwitness.editions import editions
+from gridwitness.story import BAP, BAP_AND_BPP, BPP
 from gridwitness.trace import Answer, Message, Scene, Trace
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ def trace_of(pieces: Sequence[Piece], source: str, name: str, terms: Terms) -> T
     parties = [(piece.said("bap_id", "bapId"), piece.said("bpp_id", "bppId")) for piece in pieces]
     roles: dict[str, str] = {}
     for ids in parties:
-        for role, subscriber_id in zip(("BAP", "BPP"), ids, strict=True):
+        for role, subscriber_id in zip((BAP, BPP), ids, strict=True):
             if subscriber_id is not None:
                 known = roles.setdefault(subscriber_id, role)
-                roles[subscriber_id] = role if known == role else "BAP and BPP"
+                roles[subscriber_id] = role if known == role else BAP_AND_BPP
     scene = Scene(
         feature=source,
         scenario=name,
@@ -121,8 +122,8 @@ def _uris(pieces: Sequence[Piece], roles: Mapping[str, str]) -> dict[str, str]:
     uris: dict[str, str] = {}
     for piece in pieces:
         for role, id_keys, uri_keys in (
-            ("BAP", ("bap_id", "bapId"), ("bap_uri", "bapUri")),
-            ("BPP", ("bpp_id", "bppId"), ("bpp_uri", "bppUri")),
+            (BAP, ("bap_id", "bapId"), ("bap_uri", "bapUri")),
+            (BPP, ("bpp_id", "bppId"), ("bpp_uri", "bppUri")),
         ):
             subscriber_id, uri = piece.said(*id_keys), piece.said(*uri_keys)
             if subscriber_id is not None and uri is not None and roles[subscriber_id] == role:

@@ -30,8 +30,11 @@ FAMILIES = (
     "envelope",
     "shape",
     "acknowledgement",
+    "answer",
     "signature",
+    "refusal",
     "correlation",
+    "conversation",
     "sequence",
     "market",
     "locking",
@@ -75,7 +78,7 @@ class Rule:
 
     judges names the roles it can find fault with, none when it may be any; in another
     seat it does not apply.
-    on_refusal: only a message that ought to be refused exercises it.
+    on_refusal: only a message that ought to be refused, or is unusual, exercises it.
     when_stated: it judges what a message need not state at all; unexercised it does not
     apply, rather than being untestable.
     needs_specification: what has to be laid beside for it to apply, nothing when "".

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
-from gridwitness.story import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridwitness.rules import Outcome
-    from gridwitness.trace import Answer, Trace
+    from gridwitness.trace import Answer, Message, Trace
 
 
 @rule("ACK-001", "MUST", source="Beckn v2.0.0, api, responses; certification draft, C-ALL-06")
@@ -50,24 +49,36 @@ def acknowledgement_has_the_form_of_the_edition(trace: Trace) -> Iterator[Outcom
     for message in trace.beckn:
         ack = message.ack
         if ack is not None and message.dialect == trace.scene.dialect:
+            lacks = "" if _asks_too_much(message, ack.lacks) else ack.lacks
             yield outcome(
-                ack.form == right and not ack.lacks,
+                ack.form == right and not lacks,
                 by=message.receiver,
                 message=message,
-                observed=f"the form {ack.form}" + (f" without {ack.lacks}" if ack.lacks else ""),
+                observed=f"the form {ack.form}" + (f" without {lacks}" if lacks else ""),
                 expected=f"the form {right} of {edition.id}",
                 in_answer=True,
             )
 
 
+def _asks_too_much(message: Message, lacks: str) -> bool:
+    """Tell whether an acknowledgement only lacks an id that its message did not give."""
+    envelope = message.reading.envelope
+    given = {"transaction_id": envelope.transaction_id, "messageId": envelope.message_id}
+    return lacks in given and given[lacks] is None
+
+
 @rule("ACK-003", "MUST", source="Beckn v2.0.0, api, responses 200, 400 and 401")
 def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
-    """An ACK comes with HTTP 200, a NACK with a 4xx or 5xx status."""
+    """An ACK comes with HTTP 200, a NACK with a 4xx or 5xx status.
+
+    An ACK that no callback follows has the status that the edition gives it, and an error.
+    """
+    no_callback = editions()[trace.scene.edition].no_callback_status
     for message in trace.beckn:
         ack = message.ack
         if ack is not None and message.answer is not None:
             status = message.answer.status
-            good = status == HTTPStatus.OK
+            good = status == HTTPStatus.OK or (status == no_callback and ack.error_code is not None)
             refused = status >= HTTPStatus.BAD_REQUEST
             yield outcome(
                 good if ack.status == ACK else refused,
@@ -83,7 +94,6 @@ def status_codes_agree_with_the_answer(trace: Trace) -> Iterator[Outcome]:
     "ACK-004",
     "MUST",
     source="NFH-008, CON-021-02; certification draft, C-BPP-05",
-    judges=ASKED,  # nobody sends a callback yet that ought to be refused
     on_refusal=True,
 )
 def refusal_says_why(trace: Trace) -> Iterator[Outcome]:

@@ -5,24 +5,18 @@ from __future__ import annotations
 from bisect import bisect
 from typing import TYPE_CHECKING
 
-from gridwitness.acks import ACK
 from gridwitness.rules import outcome, rule
 from gridwitness.story import ASKED, ASKING
 from gridwitness.trace import once
+
+MOST_CALLBACKS = 3
+"""How many callbacks are looked at for one that answers a refused request."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
-
-
-def _status(message: Message) -> str | None:
-    return message.ack.status if message.ack else None
-
-
-def _expects_callback(message: Message) -> bool:
-    return message.deadline_s is not None
 
 
 @rule(
@@ -145,7 +139,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     """
     withdrawn = _withdrawn(trace)
     for request in trace.requests:
-        if _status(request) != ACK or request.deadline_s is None:
+        if request.ack is None or request.ends_here or request.deadline_s is None:
             continue
         if request.action == "confirm" and request.reading.envelope.transaction_id in withdrawn:
             continue
@@ -217,16 +211,21 @@ def _astray(trace: Trace) -> dict[str, list[Message]]:
 @rule(
     "COR-005",
     "MUST",
-    source="NFH-013, CON-013-09: a NACK is not followed by a callback",
+    source="NFH-013, CON-013-09: a NACK, or an ACK that says so, is not followed by a callback",
     judges=ASKED,
     on_refusal=True,
 )
 def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
     """A request that was refused gets no callback."""
     for request in trace.requests:
-        if _status(request) in (None, ACK) or not _expects_callback(request):
+        if not request.ends_here:
             continue
-        callbacks = trace.callbacks_of(request)
+        # One that may answer another request, asked again in the same transaction, answers that.
+        callbacks = [
+            callback
+            for callback in trace.callbacks_of(request)[:MOST_CALLBACKS]
+            if all(asked.ends_here for asked in trace.asked_by(callback))
+        ]
         yield outcome(
             not callbacks,
             by=request.receiver,

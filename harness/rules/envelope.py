@@ -9,8 +9,9 @@ from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.formats import is_date_time, is_uuid
+from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
-from gridwitness.story import PARTICIPANT
+from gridwitness.story import BAP, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -100,11 +101,11 @@ def version_is_that_of_the_protocol(trace: Trace) -> Iterator[Outcome]:
         version = message.reading.envelope.version
         if version is not None and not message.is_foreign:
             yield outcome(
-                version == "2.0.0",
+                version == VERSION,
                 by=message.sender,
                 message=message,
                 observed=version,
-                expected="2.0.0",
+                expected=VERSION,
                 pointer="/context/version",
             )
 
@@ -191,7 +192,7 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             if value is None or right is None or _echoes(trace, message, field):
                 continue
             # Who is known as a BPP may be called back elsewhere: adapters have a receiver a side.
-            elsewhere = field == "bap_uri" and trace.role(actor) not in (PARTICIPANT, "BAP")
+            elsewhere = field == "bap_uri" and trace.role(actor) not in (PARTICIPANT, BAP)
             yield outcome(
                 is_http_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
                 by=message.sender,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
+from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.story import (
     PARTICIPANT,
@@ -171,6 +172,8 @@ def _is_right(trace: Trace, step: Step, message: Message) -> bool:
     mandatory = DIALECTS[message.dialect or "order"].mandatory_context
     if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
         return False
+    if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
+        return False
     sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
     curve = message.reading.contract and message.reading.contract.curve
     return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
@@ -205,10 +208,19 @@ def _told_an_error(trace: Trace) -> dict[str | None, int]:
 
 @once
 def _spoilt(trace: Trace) -> dict[str | None, int]:
-    """Find the first message about each participant that was spoilt on purpose."""
+    """Find the first message about each participant that was spoilt on purpose.
+
+    One in a transaction of its own spoils nothing but itself.
+    """
     first: dict[str | None, int] = {}
+    honest = {
+        message.reading.envelope.transaction_id
+        for message in trace.requests
+        if message.deliberate is None
+    }
     for message in trace.beckn:
-        if message.deliberate is not None:
+        transaction_id = message.reading.envelope.transaction_id
+        if message.deliberate is not None and transaction_id in honest:
             first.setdefault(participant_of(trace, message), message.number)
     return first
 

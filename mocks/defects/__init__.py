@@ -19,6 +19,7 @@ from gridwitness.mocks.defects import (
     participant,
     shape,
     specification,
+    transport,
     wire,
 )
 from gridwitness.mocks.defects.base import Defect
@@ -35,6 +36,7 @@ _MODULES = (
     participant,
     shape,
     specification,
+    transport,
     wire,
 )
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
+from gridwitness.acks import read_ack
 from gridwitness.dialects.base import dump_json
+from gridwitness.mocks.actor import UNVERIFIED
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_answer, in_body, in_contract, in_envelope
 
@@ -24,7 +26,9 @@ def as_html(answer: Answer) -> Answer:
 def other_form(answer: Answer) -> Answer:
     """Answer in a form that no edition asks for in strictness `strict` but some stack sends."""
     status = "NACK" if b"NACK" in answer.raw else "ACK"
-    error: Json = {"code": "SCH_INVALID_JSON", "message": "refused"} if status == "NACK" else None
+    ack = read_ack(answer.body)
+    code = ack.error_code if ack else None
+    error: Json = {"code": code, "message": "refused"} if status == "NACK" else None
     body: dict[str, Json] = {"message": {"ack": {"status": status}}}
     return replace(answer, raw=dump_json(body | ({"error": error} if error else {})))
 
@@ -99,6 +103,7 @@ DEFECTS = (
         "ENV-004",
         "writes version 1.1.0 into the context of its callbacks",
         in_envelope("on_", version="1.1.0"),
+        also=("ORD-003",),
     ),
     Defect(
         "forgets-the-zone",
@@ -157,7 +162,7 @@ DEFECTS = (
         "ACK-003",
         "sends its NACKs with HTTP 200",
         in_answer(_always_ok),
-        also=("SIG-003",),
+        also=("SIG-003", "SIG-012"),
         scenario="An offer that was changed",
     ),
     Defect(
@@ -186,7 +191,8 @@ DEFECTS = (
         "believes-everyone",
         "SIG-003",
         "accepts messages whose signature does not verify",
-        Conduct(verifies_signatures=False),
+        Conduct(overlooks=UNVERIFIED),
+        also=("SIG-012",),
         scenario="An offer that was changed",
         stalls=True,
     ),
