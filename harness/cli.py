@@ -75,6 +75,10 @@ SILENCE_PATIENCE = 0.2
 INTERRUPTED_WAIT_S = 10
 TRACE_NAME = re.compile(r"traces/[^/]+\.jsonl")
 ALLURE_NAME = re.compile(r"[0-9a-f-]{36}-(result\.json|container\.json|attachment\.\w+)")
+PROCESSES = ("-n", "--numprocesses", "--dist")
+MOST_PROCESSES = 4
+"""How many processes the demo takes unless it is told: no more than there are cores."""
+
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
@@ -102,7 +106,7 @@ def demo(
 ) -> None:
     """Certify the reference participants in every seat and both dialects, over real HTTP.
 
-    Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
+    Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in two processes.
     """
     plan = Plan(
         out=str(out),
@@ -116,7 +120,9 @@ def demo(
         seed=_new_seed(),
         specification=_laid_beside(spec),
     )
-    raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
+    chosen = any(arg.startswith(PROCESSES) for arg in context.args)
+    parallel = [] if chosen else ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES))]
+    raise typer.Exit(_run_and_tell(plan, out, [*parallel, *context.args], as_json=as_json))
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -135,7 +141,7 @@ def certify(  # noqa: PLR0913 (each is an option)
     Further options go to pytest: -k EXPRESSION selects scenarios, -x stops at the first failure.
     """
     who = read_profile(profile)
-    if any(arg.startswith(("-n", "--numprocesses", "--dist")) for arg in context.args):
+    if any(arg.startswith(PROCESSES) for arg in context.args):
         raise UserError(
             "one participant is certified by one process at a time",
             where=" ".join(context.args),

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness import signing
@@ -286,14 +287,18 @@ class Actor:
             refusal = replace(refusal, code=write_code(refusal.code, tongue.edition.error_codes))
         body = write_ack(form, envelope, _now(), refusal)
         status = refusal.http_status if refusal else 200
+        told = {"www-authenticate": self._challenge()} if status == HTTPStatus.UNAUTHORIZED else {}
         request = signing.parse_header(message.headers.get("authorization", ""))
         if tongue is None or form not in ("signed-body", "signed-header"):
-            return json_answer(status, body)
+            return json_answer(status, body, told)
         signed = request.signature if request else None
         signature = self._sign(dump_json(body), tongue.edition, signed)
         if form == "signed-body":
-            return json_answer(status, body | {"signature": signature})
-        return json_answer(status, body, {"signature": signature})
+            return json_answer(status, body | {"signature": signature}, told)
+        return json_answer(status, body, told | {"signature": signature})
+
+    def _challenge(self) -> str:
+        return f'Signature realm="{self.id}",headers="(created) (expires) digest"'
 
     async def _act(self, message: Message) -> None:
         if message.is_callback:

@@ -23,8 +23,7 @@ Feature: News is welcome in a trade under way, and nowhere else
     And a delivery interval of 60 minutes
     And the market participants
       | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
-      | car   | 100200 | 30 kW      | -11 kW at 0.08, -5 kW at 0.10, 0 kW at 0.12  |
-      | roof  | 100300 | 5 kW       | 0 kW at 0.05, 2 kW at 0.06, 5 kW at 0.07     |
+      | house | 100200 | 30 kW      | -10 kW at 2.00, 0 kW at 4.00, 10 kW at 6.00  |
 
   Scenario: News of the trade that nobody asked for is accepted
     When a message that nobody asked for comes in a trade

@@ -22,8 +22,7 @@ Feature: A request that comes too late, twice or about nothing has no effect of 
     And a delivery interval of 60 minutes
     And the market participants
       | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
-      | car   | 100200 | 30 kW      | -11 kW at 0.08, -5 kW at 0.10, 0 kW at 0.12  |
-      | roof  | 100300 | 5 kW       | 0 kW at 0.05, 2 kW at 0.06, 5 kW at 0.07     |
+      | house | 100200 | 30 kW      | -10 kW at 2.00, 0 kW at 4.00, 10 kW at 6.00  |
 
   Scenario: A request whose time is over is refused
     When a message whose time is over comes in a trade

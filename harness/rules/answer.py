@@ -153,3 +153,21 @@ def nobody_fails_over_a_message(trace: Trace) -> Iterator[Outcome]:
                 expected="a refusal that says what is wrong with the message",
                 in_answer=True,
             )
+
+
+@rule("ACK-009", "SHOULD", source="BECKN-006, errors of authentication: 401", on_refusal=True)
+def who_is_unauthorized_is_told_how(trace: Trace) -> Iterator[Outcome]:
+    """An answer with 401 says in WWW-Authenticate what has to be signed."""
+    for message in trace.beckn:
+        answer = message.answer
+        if answer is not None and answer.status == HTTPStatus.UNAUTHORIZED:
+            told = {name.lower(): value for name, value in answer.headers.items()}
+            challenge = told.get("www-authenticate", "")
+            yield outcome(
+                challenge.startswith("Signature "),
+                by=message.receiver,
+                message=message,
+                observed=f"WWW-Authenticate: {challenge}" if challenge else "no WWW-Authenticate",
+                expected='WWW-Authenticate: Signature realm="...",headers="..."',
+                in_answer=True,
+            )

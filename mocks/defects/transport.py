@@ -96,7 +96,21 @@ def _failing(answer: Answer) -> Answer:
     return replace(answer, status=500) if answer.status >= 400 else answer  # noqa: PLR2004
 
 
+def _without_challenge(answer: Answer) -> Answer:
+    headers = {name: value for name, value in answer.headers.items() if name != "www-authenticate"}
+    return replace(answer, headers=headers)
+
+
 DEFECTS = (
+    # -- ACK
+    _defect(
+        "keeps-the-challenge-to-itself",
+        "ACK-009",
+        "answers 401 without saying what has to be signed",
+        in_answer(_without_challenge),
+        SIGNATURES,
+        "A message without a signature",
+    ),
     # -- SIG
     _defect(
         "believes-the-unsigned",
