@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, play, rules, steps, selftest, report, clear, settle.
+"""The command: gridwitness demo, certify, audit, play, rules, selftest, report, clear, settle.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gridwitness import __version__, market_file, settlement_file
+from gridwitness.audit import Audited, audit
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.ledger import ledger
@@ -50,10 +52,12 @@ from gridwitness.profile import (
     reachable,
     read_profile,
 )
+from gridwitness.recordings.flows import Terms, known_editions
 from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
+from gridwitness.specification import read_specification
 from gridwitness.steps import MODULES
-from gridwitness.terminal import print_report
+from gridwitness.terminal import flow_line, print_audit, print_report, safe
 from gridwitness.wire import bind
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.defects import Defect
 
 USER_ERROR, HARNESS_ERROR = 2, 3
+STRICTNESSES = ("strict", "deployed")
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
 SILENCE_PATIENCE = 0.2
@@ -81,11 +86,20 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", help="Where the outputs are written.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print report.json instead of text.")]
+Spec = Annotated[
+    Path | None,
+    typer.Option(help="An OpenAPI file, or a folder with the official ones, to judge by as well."),
+]
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - for the input.")]
 
 
 @app.command(context_settings=PASS_THROUGH)
-def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False) -> None:  # noqa: FBT002
+def demo(
+    context: typer.Context,
+    out: Out = Path("out"),
+    as_json: AsJson = False,  # noqa: FBT002
+    spec: Spec = None,
+) -> None:
     """Certify the reference participants in every seat and both dialects, over real HTTP.
 
     Further options go to pytest: -k EXPRESSION selects scenarios, -n 2 runs in parallel.
@@ -97,15 +111,16 @@ def demo(context: typer.Context, out: Out = Path("out"), as_json: AsJson = False
             for seat in SEATS.values()
             for casting in castings(seat, DEFAULT_EDITIONS, "strict")
         ),
-        command="gridwitness demo",
+        command=shlex.join(["gridwitness", "demo", *_spec_option(spec)]),
         name="the reference participants",
         seed=_new_seed(),
+        specification=_laid_beside(spec),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
 
 
 @app.command(context_settings=PASS_THROUGH)
-def certify(
+def certify(  # noqa: PLR0913 (each is an option)
     context: typer.Context,
     profile: Annotated[Path, typer.Argument(help="The participant's profile (TOML).")],
     out: Out = Path("out"),
@@ -113,6 +128,7 @@ def certify(
     callback_host: Annotated[
         str | None, typer.Option(help="The host under which the participant reaches us.")
     ] = None,
+    spec: Spec = None,
 ) -> None:
     """Certify a participant at its own endpoint, as its profile says.
 
@@ -134,6 +150,7 @@ def certify(
         command=shlex.join(
             ["gridwitness", "certify", str(profile)]
             + (["--callback-host", callback_host] if callback_host else [])
+            + _spec_option(spec)
         ),
         name=who.name,
         participant=who.participant,
@@ -144,8 +161,53 @@ def certify(
         absent=dict(who.absent),
         price_tick=who.price_tick,
         power_step=who.power_step,
+        specification=_laid_beside(spec),
     )
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
+
+
+@app.command("audit")
+def audit_recordings(
+    paths: Annotated[list[Path], typer.Argument(help="Traces, folders, JSON Lines or HAR files.")],
+    out: Out = Path("audit"),
+    edition: Annotated[
+        list[str] | None, typer.Option(help="An edition to judge its dialect by.")
+    ] = None,
+    strictness: Annotated[str, typer.Option(help="strict or deployed.")] = "strict",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Judge recorded traffic by the same rules: a verdict a flow and a message.
+
+    A trace of ours is judged by the edition and for the participant it was recorded with.
+    An audit certifies nothing by silence: it tells what it found in what was recorded.
+    """
+    chosen = edition or []
+    _known_editions(chosen)
+    if strictness not in STRICTNESSES:
+        raise UserError(
+            f"{strictness!r} is unknown", where="--strictness", mend="strict or deployed"
+        )
+    words = ["gridwitness", "audit", *map(str, paths), "--strictness", strictness]
+    words += [word for name in chosen for word in ("--edition", name)]
+    for path in paths:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise UserError(
+                "would be overwritten", where=f"--out {out}", mend="name another folder"
+            )
+    _clear(out)
+
+    def tell(one: Audited) -> None:
+        told = flow_line(one.verdict, one.messages, one.title), *map(safe, one.lines)
+        typer.echo("\n    ".join(told), err=as_json)
+
+    terms = Terms(known_editions(chosen), strictness)
+    found = audit(paths, terms, out, command=shlex.join(words), tell=tell)
+    if as_json:
+        with (out / "report.json").open(encoding="utf-8") as file:
+            shutil.copyfileobj(file, sys.stdout)
+    else:
+        print_audit(found, str(out))
+    raise typer.Exit(EXIT_STATUS[found["verdict"]])
 
 
 @app.command()
@@ -170,10 +232,7 @@ def play(  # noqa: PLR0913 (each is an option)
             mend=f"one of: {', '.join(AT_AN_ENDPOINT)}",
         )
     chosen = tuple(edition or DEFAULT_EDITIONS)
-    for name in chosen:
-        if name not in editions():
-            known = ", ".join(editions())
-            raise UserError(f"{name!r} is unknown", where="--edition", mend=f"one of: {known}")
+    _known_editions(chosen)
     if defect is not None and defect not in DEFECTS:
         raise UserError(
             f"there is no defect {defect!r}", where="--defect", mend="see: gridwitness selftest"
@@ -210,6 +269,13 @@ def play(  # noqa: PLR0913 (each is an option)
             print(f"{name:<11} {value}", flush=True)  # noqa: T201 (what the user asked for)
         stop.wait()
         sandbox.wire.call(actor.leave)
+
+
+def _known_editions(chosen: Sequence[str]) -> None:
+    for name in chosen:
+        if name not in editions():
+            known = ", ".join(editions())
+            raise UserError(f"{name!r} is unknown", where="--edition", mend=f"one of: {known}")
 
 
 @app.command("rules")
@@ -432,6 +498,18 @@ def version() -> None:
     typer.echo(f"gridwitness {__version__}")
 
 
+def _laid_beside(spec: Path | None) -> str | None:
+    """Make sure that a specification can be read before anything is played; gives its path."""
+    if spec is None:
+        return None
+    read_specification(spec)
+    return str(spec.resolve())
+
+
+def _spec_option(spec: Path | None) -> list[str]:
+    return ["--spec", str(spec)] if spec else []
+
+
 def _new_seed() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
@@ -456,6 +534,8 @@ def _failed(status: int) -> int:
 def _tell(found: dict[str, Any], out: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    elif "audit" in found:
+        print_audit(found, str(out))
     else:
         print_report(found, str(out))
 

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import re
 import shlex
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
+from gridwitness.rules import rules
 from gridwitness.signing import read_private_key
+from gridwitness.specification import read_specification
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
@@ -33,10 +36,14 @@ if TYPE_CHECKING:
 
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
+    from gridwitness.specification import Specification
     from gridwitness.trace import Step
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
+EXAMPLE = Path(inspect.getfile(import_module("gridwitness.examples"))).parent / "specification"
+"""The specification that our own messages keep; defects are tried against it."""
+
 FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 
 
@@ -88,8 +95,33 @@ def last_confirms_late() -> bool:
     return False
 
 
+@pytest.fixture
+def specification(casting: Casting, plan: Plan) -> Specification | None:
+    """What is laid beside: what the plan says, or our example where a defect of it is tried."""
+    if casting.defect and rules()[DEFECTS[casting.defect].breaks].needs_specification:
+        return _laid_beside(str(EXAMPLE))
+    return _laid_beside(plan.specification) if plan.specification else None
+
+
+@cache
+def _laid_beside(path: str) -> Specification:
+    """Read a specification once a process."""
+    return read_specification(path)
+
+
+@pytest.fixture
+def cancels() -> dict[str, str]:
+    """Who cancels, and when; a Given may say so."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
-def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hearing:
+def hearing(
+    request: pytest.FixtureRequest,
+    casting: Casting,
+    plan: Plan,
+    specification: Specification | None,
+) -> Hearing:
     """The judge of this scenario."""
     node: pytest.Function = request.node
     test_name = node.originalname
@@ -100,6 +132,7 @@ def hearing(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Hea
         trace_file=f"traces/{short}-{casting.label}-{digest}.jsonl",
         rerun=f"{plan.command} -k {shlex.quote(_selects(node, casting))}",
         absent=plan.absent,
+        specification=specification,
     )
 
 
@@ -117,7 +150,12 @@ def _subject(casting: Casting) -> str:
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene:
+def scene(
+    request: pytest.FixtureRequest,
+    casting: Casting,
+    plan: Plan,
+    specification: Specification | None,
+) -> Scene:
     """What the trace of this scenario is the trace of."""
     return Scene(
         feature=feature_path(request.node.path),
@@ -129,6 +167,7 @@ def scene(request: pytest.FixtureRequest, casting: Casting, plan: Plan) -> Scene
         subject=_subject(casting),
         price_tick=plan.price_tick,
         power_step=plan.power_step,
+        specification=specification.label if specification else None,
     )
 
 

@@ -7,6 +7,7 @@ rules, the report.
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import HarnessFault, Nonconformance, Untestable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from gridwitness.judgement import Finding
     from gridwitness.rules import Rule
+    from gridwitness.specification import Specification
     from gridwitness.trace import Trace
 
 
@@ -26,22 +28,30 @@ class Hearing:
 
     subject is the role that is judged, and once something was played the name of its
     actor, as the trace tells it. absent maps a rule's id to the reason why the
-    participant declares that it does not apply.
+    participant declares that it does not apply. specification is what is laid beside.
     """
 
-    def __init__(self, subject: str, trace_file: str, rerun: str, absent: dict[str, str]) -> None:
+    def __init__(
+        self,
+        subject: str,
+        trace_file: str,
+        rerun: str,
+        absent: dict[str, str],
+        specification: Specification | None = None,
+    ) -> None:
         self.subject = subject
         self.trace_file = trace_file
         self.rerun = rerun
         self.trace: Trace | None = None
         self.judgement: Judgement | None = None
         self.faults: list[str] = []
+        self.specification = specification
         self._absent = absent
         self._untested: dict[str, Rule] = {}
 
     def hear(self, trace: Trace, faults: Sequence[BaseException] = ()) -> None:
         """Take the evidence: the trace, and what failed in our own code."""
-        self.trace = trace
+        self.trace = trace = replace(trace, specification=self.specification)
         self.subject = trace.scene.subject or self.subject
         self.judgement = judge(trace, self.subject)
         self.faults += ["".join(traceback.format_exception(fault)) for fault in faults]
@@ -84,7 +94,7 @@ class Hearing:
         return (
             self.judgement is not None
             and rule.id in self.judgement.verdicts
-            and (self.judgement.verdicts[rule.id] != "not_applicable")
+            and (self.judgement.verdicts[rule.id] != "not_applicable" or rule.when_stated)
         )
 
     def _raise(self, findings: Sequence[Finding], untested: Sequence[Rule]) -> None:
@@ -110,4 +120,8 @@ class Hearing:
 
 def family(*names: str) -> list[Rule]:
     """Give the rules of some families that every trade exercises."""
-    return [rule for rule in rules().values() if rule.family in names and not rule.on_refusal]
+    return [
+        rule
+        for rule in rules().values()
+        if rule.family in names and not rule.on_refusal and not rule.when_stated
+    ]

@@ -14,7 +14,7 @@ from gridwitness.editions import editions
 from gridwitness.rules import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from gridwitness.rules import Outcome, Rule
     from gridwitness.trace import Trace
@@ -77,7 +77,10 @@ class Judgement:
         return [
             rule
             for rule in rules().values()
-            if rule.family in families and rule.id in self.verdicts and not self.exercised[rule.id]
+            if rule.family in families
+            and rule.id in self.verdicts
+            and not self.exercised[rule.id]
+            and not rule.when_stated
         ]
 
 
@@ -86,10 +89,22 @@ def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     return min(verdicts, key=SEVERITY.index)
 
 
-def required(edition_id: str, role: str) -> list[Rule]:
-    """Give the rules of an edition that can find fault with a role."""
+def required(edition_id: str, role: str, parts: Collection[str] = ()) -> list[Rule]:
+    """Give the rules of an edition that a role must exercise.
+
+    They are those that can find fault with it, apart from those about what it need not
+    state. parts names what of a specification is laid beside; without it some rules do
+    not apply.
+    """
     wanted = editions()[edition_id].rules
-    return [rule for rule in rules().values() if rule.id in wanted and rule.can_judge(role)]
+    return [
+        rule
+        for rule in rules().values()
+        if rule.id in wanted
+        and rule.can_judge(role)
+        and not rule.when_stated
+        and rule.applies_beside(parts)
+    ]
 
 
 def judge(trace: Trace, subject: str | None) -> Judgement:
@@ -103,12 +118,18 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
+    parts = trace.specification.parts(trace.scene.dialect) if trace.specification else ()
     roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:
             continue
+        if not rule.applies_beside(parts):
+            verdicts[rule.id], exercised[rule.id] = "not_applicable", 0
+            continue
         lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
         outcomes, broken = _examine(rule, trace)
+        if subject is None:  # a rule about clearing agents says nothing of a party of no known role
+            outcomes = [item for item in outcomes if rule.can_judge(trace.role(item.actor))]
         found = [
             _finding(rule, item, subject, lenient=lenient)
             for item in outcomes
@@ -119,7 +140,7 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
         findings += found
         mine = [item for item in outcomes if subject in (None, item.actor)]
         exercised[rule.id] = len(mine)
-        applies = any(map(rule.can_judge, roles))
+        applies = any(map(rule.can_judge, roles)) and (mine or not rule.when_stated)
         if found:
             verdicts[rule.id] = gravest(finding.verdict for finding in found)
         elif applies:
@@ -142,7 +163,7 @@ def _on_purpose(item: Outcome) -> bool:
 
 def _finding(rule: Rule, item: Outcome, subject: str | None, *, lenient: bool) -> Finding:
     verdict: Verdict = "nonconformant"
-    if lenient or rule.level != "MUST":
+    if lenient or item.advisory or rule.level != "MUST":
         verdict = "warning"
     elif subject not in (None, item.actor):
         verdict = "harness_error"

@@ -56,6 +56,7 @@ class Plan:
     participant   None puts the reference participant in the seat
     absent        rule id -> why the participant declares that it does not apply
     command       how the user repeats the run
+    specification the path of what is laid beside, if anything is
     """
 
     out: str
@@ -70,6 +71,7 @@ class Plan:
     absent: dict[str, str] = field(default_factory=dict[str, str])
     price_tick: str = "0.0001"
     power_step: str = "0.001"
+    specification: str | None = None
 
     @property
     def seed_bytes(self) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
@@ -20,22 +21,33 @@ from gridwitness import __version__
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.judgement import RED, SEVERITY, Finding, Verdict, gravest, required
-from gridwitness.junit import write_junit
+from gridwitness.junit import write_junit, write_junit_streamed
 from gridwitness.rules import rules
+from gridwitness.specification import read_specification
+from gridwitness.specification.faults import count
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from gridwitness.hearing import Hearing
     from gridwitness.plan import Casting, Plan
+    from gridwitness.specification import Specification
 
 SCHEMA = "https://gridwitness.example/schemas/report/1"
+NOT_SHOWN = ("rules", "findings", "read", "unresolved")
+"""What a record holds for the report as a whole, not for its scenario."""
+
 EXIT_STATUS = {"conformant": 0, "nonconformant": 1, "untestable": 1, "harness_error": 3}
 
 
 @dataclass(frozen=True)
 class ScenarioRecord:
-    """One scenario as it ended. rules maps an id to its verdict and what it examined."""
+    """One scenario as it ended. rules maps an id to its verdict and what it examined.
+
+    read and unresolved tell of the specification laid beside: the documents that were
+    needed, and the references that led nowhere, each with the reason.
+    """
 
     feature: str
     name: str
@@ -52,6 +64,8 @@ class ScenarioRecord:
     rerun: str
     rules: dict[str, tuple[str, int]]
     findings: list[dict[str, Any]]
+    read: list[str] = field(default_factory=list[str])
+    unresolved: dict[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def of(  # noqa: PLR0913 (what is known when a scenario ends)
@@ -68,6 +82,7 @@ class ScenarioRecord:
     ) -> ScenarioRecord:
         verdict: Verdict = hearing.verdict if hearing and not escaped else "harness_error"
         judged = hearing.judgement if hearing else None
+        beside = hearing.specification if hearing else None
         trace = hearing.trace_file if hearing and hearing.trace is not None else None
         return cls(
             feature=feature,
@@ -89,7 +104,9 @@ class ScenarioRecord:
             }
             if hearing and judged
             else {},
-            findings=[_finding(f, name, trace) for f in hearing.findings] if hearing else [],
+            findings=[finding_record(f, name, trace) for f in hearing.findings] if hearing else [],
+            read=list(beside.read) if beside else [],
+            unresolved=beside.unresolved if beside else {},
         )
 
     def as_json(self) -> str:
@@ -119,7 +136,8 @@ class Results:
         ]
 
 
-def _finding(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
+def finding_record(finding: Finding, scenario: str, trace: str | None) -> dict[str, Any]:
+    """Write a finding as the report holds it, but for the dialect and how to repeat it."""
     return {
         "rule": finding.rule,
         "level": finding.level,
@@ -161,7 +179,7 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
         for finding in record.findings
     ]
     scenarios = [
-        {name: value for name, value in asdict(record).items() if name not in ("rules", "findings")}
+        {name: value for name, value in asdict(record).items() if name not in NOT_SHOWN}
         for record in records
     ]
     participant = plan.participant
@@ -183,6 +201,7 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
         "edition": {casting.dialect: casting.edition for casting in plan.castings},
         "strictness": plan.castings[0].strictness,
         "command": plan.command,
+        "specification": _specification(plan, records),
         "scenarios": scenarios,
         "rules": rule_lines,
         "findings": findings,
@@ -198,6 +217,31 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
     }
 
 
+def _specification(plan: Plan, records: list[ScenarioRecord]) -> dict[str, Any] | None:
+    """Tell what was laid beside and how the documents that were needed are themselves."""
+    if plan.specification is None:
+        return None
+    beside = read_specification(plan.specification)
+    read = {document for record in records for document in record.read}
+    return describe(beside, read, {k: v for r in records for k, v in r.unresolved.items()})
+
+
+def describe(
+    beside: Specification, read: Collection[str], unresolved: Mapping[str, str]
+) -> dict[str, Any]:
+    """Describe a specification laid beside: what was read of it, what it lacks, its faults."""
+    faults = beside.faults(tuple(read))
+    return {
+        "name": beside.name,
+        "sha256": beside.digest,
+        "documents": len(beside.library.files),
+        "read": sorted(read),
+        "unresolved": dict(sorted(unresolved.items())),
+        "faults": [asdict(fault) for fault in faults],
+        "summary": count(faults),
+    }
+
+
 def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
     """Tell for each required rule what the whole run shows, in every seat and dialect.
 
@@ -205,11 +249,13 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
     in one where no scenario did, it is untestable whatever the others show.
     """
     lines: list[dict[str, Any]] = []
+    beside = read_specification(plan.specification) if plan.specification else None
+    parts = {c.dialect: beside.parts(c.dialect) if beside else () for c in plan.castings}
     places = sorted({(c.seat, c.dialect, c.edition) for c in plan.castings})
     judged = {
         (seat, dialect, rule.id)
         for seat, dialect, edition in places
-        for rule in required(edition, seat)
+        for rule in required(edition, seat, parts[dialect])
     }
     seen: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
     for record in records:
@@ -268,6 +314,28 @@ def write_outputs(plan: Plan, results: Results, out: Path) -> None:
     write_junit(report, out / "junit.xml")
 
 
+def write_streamed(report: dict[str, Any], parts: Mapping[str, Path], out: Path) -> None:
+    """Write the report of an audit, and its JUnit XML, a record at a time.
+
+    parts maps a member of the report to a file of its records, one a line, with the
+    commas between them.
+    """
+    unfinished = out / "report.json.part"
+    with unfinished.open("w", encoding="utf-8", errors="replace") as file:
+        file.write(json.dumps(report, indent=1, ensure_ascii=False).removesuffix("\n}"))
+        for name, part in parts.items():
+            file.write(f',\n "{name}": [')
+            with part.open(encoding="utf-8") as records:
+                shutil.copyfileobj(records, file)
+            file.write("\n ]")
+        file.write("\n}\n")
+    unfinished.replace(out / "report.json")
+    with parts["scenarios"].open(encoding="utf-8") as records:
+        # Only "\n" ends a line here; a text may hold other separators, which json keeps.
+        lines = (line.strip().rstrip(",") for line in records)
+        write_junit_streamed((json.loads(line) for line in lines if line), out / "junit.xml")
+
+
 def read_report(out: Path) -> dict[str, Any]:
     """Read the report in a folder and check it against its schema and its traces.
 
@@ -297,7 +365,10 @@ def read_report(out: Path) -> dict[str, Any]:
 def rebuild(out: Path) -> dict[str, Any]:
     """Derive every artefact of a run again, from its report and traces alone."""
     report = read_report(out)
-    write_junit(report, out / "junit.xml")
+    if "audit" in report:
+        write_junit_streamed(report["scenarios"], out / "junit.xml")
+    else:
+        write_junit(report, out / "junit.xml")
     return report
 
 

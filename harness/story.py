@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from gridwitness.views import EnergyContract
 
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
-ASKING, ASKED = (PARTICIPANT, AGENT), (AGENT, UTILITY)
-"""Who sends requests, and who answers them by callbacks; the clearing agent does both."""
+BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
+"""The roles in a recording that names no cast."""
+
+ASKING = (PARTICIPANT, AGENT, BAP, BAP_AND_BPP)
+ASKED = (AGENT, UTILITY, BPP, BAP_AND_BPP)
+"""Who sends requests, and who answers them by callbacks; some do both."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,48 @@ def _where(rule: dict[str, Any]) -> str:
     return f" in the seat {'; '.join(silent)}" if silent else ""
 
 
+def flow_line(verdict: str, messages: int, title: str) -> str:
+    """Tell one audited flow in one line."""
+    return f"{verdict:<14} {messages:>5} messages  {safe(title)}"
+
+
+def print_audit(report: dict[str, Any], out: str, console: Console | None = None) -> None:
+    """Print what an audit found: the numbers, and each broken rule."""
+    console = console or Console(highlight=False)
+    found, summary = report["audit"], report["summary"]
+    broken = Table("rule", "findings", "verdict", "sentence", box=None, pad_edge=False)
+    known = {rule["id"]: rule for rule in report["rules"]}
+    for rule_id, number in found["findings"].items():
+        rule = known[rule_id]
+        verdict = Text(rule["verdict"].replace("_", " "), STYLES.get(rule["verdict"], ""))
+        broken.add_row(rule_id, str(number), verdict, rule["sentence"])
+    if found["findings"]:
+        console.print()
+        console.print(broken)
+    silent = [rule["id"] for rule in report["rules"] if rule["verdict"] == "not_exercised"]
+    judging = len(report["rules"]) - len(silent)
+    fault = "no fault found" if report["verdict"] == "conformant" else "faults found"
+    verdict = report["verdict"]
+    editions = " and ".join(report["edition"].values())
+    words = {
+        "flows": f"{found['flows']} flows ({_words(summary['scenarios'])})",
+        "messages": f"{summary['messages']} messages ({_words(found['generations'])})",
+        "passed over": f"{found['passed_over']} records that are no message",
+        "silent": f"{len(silent)} rules had nothing to judge: {', '.join(silent)}",
+    }
+    console.print()
+    console.print(
+        Text.assemble((verdict, STYLES[verdict]), f": {editions}, {report['strictness']}")
+    )
+    console.print(
+        f"{fault} in {summary['messages']} messages of {found['files']} files"
+        f" by {judging} rules that had something to judge; {found['duration_s']:.1f} s"
+    )
+    for text in words.values():
+        console.print(Text(safe(text)), soft_wrap=True)
+    console.print(Text(f"report: {out}/report.json"))
+
+
 def _summary(report: dict[str, Any], out: str) -> Group:
     dialects = list(report["edition"])
     scenarios = Table("scenario", "seat", *dialects, box=None, pad_edge=False)
@@ -133,10 +175,23 @@ def _summary(report: dict[str, Any], out: str) -> Group:
         f"{summary['messages']} messages"
     )
     lines = [Text(counts)]
+    if report["specification"]:
+        lines.append(Text(safe(specification_line(report["specification"]))))
     if report["left_out"]:
         number = len(report["left_out"])
         lines.append(Text(f"{number} scenarios were left out: such a run is never conformant"))
     return Group(scenarios, Text(), line, *lines, Text(f"report: {out}/report.json"))
+
+
+def specification_line(beside: dict[str, Any]) -> str:
+    """Tell in one line what was laid beside and what is wrong with it itself."""
+    codes = ", ".join(f"{code} {number}" for code, number in beside["summary"].items())
+    faults = f"{len(beside['faults'])} faults of its own" + (f" ({codes})" if codes else "")
+    unresolved = len(beside["unresolved"])
+    return (
+        f"specification {beside['name']}: {len(beside['read'])} of {beside['documents']} documents"
+        f" read, {faults}, {unresolved} references unresolved"
+    )
 
 
 def _words(counts: dict[str, int]) -> str:

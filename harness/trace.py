@@ -12,26 +12,42 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from bisect import bisect, bisect_left
+from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotations)
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+import msgspec
+
 from gridwitness.acks import NACK, read_ack
 from gridwitness.dialects import DIALECTS, recognise
-from gridwitness.dialects.base import BadJson, Json, parse_json
+from gridwitness.dialects.amounts import read_amounts
+from gridwitness.dialects.base import BadJson, Cursor, Json, Parsed, parse_json, parse_noting
+from gridwitness.dialects.lines import read_stated
+from gridwitness.editions import editions
 from gridwitness.errors import UserError
+from gridwitness.generation import Generation, generation_of
+from gridwitness.meaning import read_meaning, reader_beside
+from gridwitness.shape import Shape, shape_of
 from gridwitness.signing import SignatureCheck
-from gridwitness.views import Envelope, Problem, Reading
+from gridwitness.views import Envelope, Problem, Reading, moved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gridwitness.acks import Ack
+    from gridwitness.meaning import Meaning
+    from gridwitness.specification import Specification
+    from gridwitness.views import Amounts, Stated
 
 T = TypeVar("T")
+
+MOST_BYTES = 256_000_000
+"""No trace is larger; one that is, is not read."""
 
 MOST_SEARCHED = 100
 """How many messages of a kind and transaction are looked through for the one that is meant."""
@@ -41,6 +57,10 @@ NO_CALLBACK = (202, 409)
 
 Kind = Literal["beckn", "registry", "stray"]
 """A protocol message; a key look-up; or something else that reached our server."""
+
+Recorded = Literal["ours", "whole", "request", "body"]
+"""What a record holds: all, with its signatures checked (ours); the request and its answer
+(whole); the request alone; or nothing but the body. What was not recorded is not missing."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,7 @@ class Message:
     answer_signature
                   what the check of the signed acknowledgement found, if it was signed
     deliberate    what is wrong with it on purpose; None for an honest message
+    recorded      how much of it was recorded, and by whom
     """
 
     number: int
@@ -97,29 +118,84 @@ class Message:
     signature: SignatureCheck | None = None
     answer_signature: SignatureCheck | None = None
     deliberate: str | None = None
+    recorded: Recorded = "ours"
 
     @cached_property
+    def parsed(self) -> Parsed:
+        """What the bytes of the body are as JSON."""
+        return parse_noting(self.raw)
+
+    @property
     def body(self) -> Json:
         """The parsed body; None when it is not JSON."""
-        try:
-            return parse_json(self.raw)
-        except BadJson:
-            return None
+        return self.parsed.body
 
     @cached_property
     def dialect(self) -> str | None:
-        """The dialect the body is written in, by its shape."""
+        """The dialect the body is written in, by the spelling of its context."""
         dialect = recognise(self.body)
         return dialect.name if dialect else None
 
     @cached_property
+    def meaning(self) -> Meaning:
+        """What the body means by the contexts it names, as far as our own documents tell."""
+        return read_meaning(self.body)
+
+    @property
+    def canonical(self) -> Json:
+        """The body as our own contexts spell it; the body itself where it is spelt so."""
+        return self.meaning.body
+
+    @cached_property
+    def generation(self) -> Generation:
+        """The generation of the protocol the body is written in, by its shape."""
+        return generation_of(self.body)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its content is of a generation that its dialect cannot read."""
+        return self.generation != (self.dialect or "unknown")
+
+    @cached_property
     def reading(self) -> Reading:
-        """The views in the body; empty when the dialect is not known."""
+        """The views in the body: of a foreign generation the context, of no dialect nothing."""
         dialect = recognise(self.body)
         if dialect is None:
             problem = Problem("", "the body is in no known dialect")
             return Reading(envelope=Envelope(action=None), problems=(problem,))
-        return dialect.read(self.body)
+        if self.is_foreign:
+            return dialect.read({"context": self.body["context"]})
+        reading = dialect.read(self.canonical)
+        if not self.meaning.pointers:
+            return reading
+        return moved(reading, self.meaning.raw_pointer)
+
+    @cached_property
+    def amounts(self) -> Amounts:
+        """What the body states about money and energy; empty when the dialect is not known."""
+        amounts = read_amounts(self.dialect, self.canonical)
+        return moved(amounts, self.meaning.raw_pointer) if self.meaning.pointers else amounts
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the canonical body looks like to the schema of the action it names.
+
+        A body in no known dialect, of another generation, or without an object for its
+        content, has no shape. Its pointers lead into the canonical body.
+        """
+        body = Cursor(self.canonical, "", [])
+        content = body / "message" or body / "error"
+        if self.dialect is None or self.is_foreign or content.object() is None:
+            return Shape()
+        action = self.reading.envelope.action or self.action
+        return shape_of(self.dialect, action, self.canonical)
+
+    @cached_property
+    def stated(self) -> tuple[Stated, ...]:
+        """What it states about a deal, to be compared along the flow."""
+        place = self.meaning.raw_pointer
+        stated = read_stated(self.dialect, self.canonical)
+        return tuple(one._replace(pointer=place(one.pointer)) for one in stated)
 
     @cached_property
     def ack(self) -> Ack | None:
@@ -167,6 +243,7 @@ class Scene:
     seat is the seat that is taken. subject names the actor that is judged, None when all
     are; before a scenario is played it names the role, of which one actor is. roles maps
     an actor's name to its role, ids to its subscriber id, uris to its base address.
+    specification tells what was laid beside: its name and digest.
     """
 
     feature: str
@@ -182,14 +259,19 @@ class Scene:
     sequence: tuple[Step, ...] = ()
     price_tick: str = "0.0001"
     power_step: str = "0.001"
+    specification: str | None = None
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The ordered messages of one scenario."""
+    """The ordered messages of one scenario.
+
+    specification is what an operator laid beside; on disk only the scene tells of it.
+    """
 
     scene: Scene
     messages: tuple[Message, ...]
+    specification: Specification | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def beckn(self) -> tuple[Message, ...]:
@@ -205,6 +287,14 @@ class Trace:
     def memory(self) -> dict[object, Any]:
         """What was computed once from this trace; see `once`."""
         return {}
+
+    @cached_property
+    def meanings(self) -> tuple[tuple[Message, Meaning], ...]:
+        """What each protocol message means, by the specification laid beside as well."""
+        if self.specification is None:
+            return tuple((message, message.meaning) for message in self.beckn)
+        reader = reader_beside(self.specification)
+        return tuple((message, reader.read(message.body)) for message in self.beckn)
 
     def of(self, action: str) -> Sequence[Message]:
         """Give the messages of an action, in order."""
@@ -299,20 +389,33 @@ def write_trace(trace: Trace, path: Path) -> str:
 def read_trace(path: Path) -> Trace:
     """Read a trace that was written by `write_trace`.
 
-    Raises UserError when the file is not one.
+    Raises UserError when the file is not one, or is larger than any scenario makes it.
     """
     try:
-        records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        scene = dict(records[0]["scene"])
-        steps = tuple(_step(step) for step in scene.pop("sequence"))
-        messages = tuple(_message(record) for record in records[1:])
-        return Trace(Scene(**scene, sequence=steps), messages)
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        _fits(path)
+        # Not splitlines: a text may hold line separators that JSON does not escape.
+        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        records = [json.loads(line) for line in lines]
+        scene = _scene(records[0]["scene"])
+        messages = tuple(map(_message, records[1:]))
+        return _in_order(Trace(scene, messages))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"is not a trace ({error})",
             where=str(path),
             mend="name a file written by gridwitness under traces/",
         ) from error
+
+
+def _fits(path: Path) -> None:
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES // 1_000_000} MB")
+
+
+def _in_order(trace: Trace) -> Trace:
+    if [message.number for message in trace.messages] != list(range(1, len(trace.messages) + 1)):
+        raise ValueError("its messages are not numbered in order")
+    return trace
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -350,18 +453,35 @@ def _message_record(message: Message) -> dict[str, Any]:
     return record
 
 
+def _scene(record: dict[str, Any]) -> Scene:
+    scene = _made(Scene, record | {"sequence": tuple(map(_step, record["sequence"]))})
+    if editions()[scene.edition].dialect != scene.dialect:
+        raise ValueError(f"{scene.edition} does not speak the dialect {scene.dialect!r}")
+    if not all(map(_STEP.fullmatch, (scene.price_tick, scene.power_step))):
+        raise ValueError("a step of prices or powers is none")
+    return scene
+
+
+_STEP = re.compile(r"(?=[0.]*[1-9])\d{1,9}(\.\d{1,9})?", re.ASCII)
+"""A decimal number above zero."""
+
+
 def _step(record: dict[str, Any]) -> Step:
     lists = ("actions", "carries", "after", "after_all")
-    values: dict[str, Any] = record | {name: tuple(record[name]) for name in lists}
-    return Step(**values)
+    return _made(Step, record | {name: tuple(record[name]) for name in lists})
 
 
 def _message(record: dict[str, Any]) -> Message:
     answer = record["answer"]
-    values: dict[str, Any] = record | {
+    values = record | {
         "raw": _raw(record["raw"]),
-        "answer": answer and Answer(**answer | {"raw": _raw(answer["raw"])}),
+        "answer": answer and _made(Answer, answer | {"raw": _raw(answer["raw"])}),
     }
     for name in ("signature", "answer_signature"):
-        values[name] = record[name] and SignatureCheck(**record[name])
-    return Message(**values)
+        values[name] = record[name] and _made(SignatureCheck, record[name])
+    return _made(Message, values)
+
+
+def _made(kind: type[T], values: dict[str, Any]) -> T:
+    """Make one of our classes of what was read; raises ValueError for a value of a wrong type."""
+    return msgspec.convert(values, kind)

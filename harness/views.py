@@ -9,21 +9,22 @@ its value, the empty name to the pointer of the whole. It plays no part in equal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal  # noqa: TC003
-from fractions import Fraction  # noqa: TC003
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from gridwitness.reference_impl.curves import Curve, Number, Point, curve_problems
 from gridwitness.reference_impl.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridwitness.reference_impl.curves import OfferProblem
 
 Pointers = Mapping[str, str]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +155,31 @@ class SettlementReport(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part(View):
+    """One part of a price: UNIT, TAX, DELIVERY, DISCOUNT, FEE or SURCHARGE, and its words."""
+
+    kind: str | None
+    amount: Decimal
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill(View):
+    """What one participant pays for its trade, or is paid, with its parts; beside a settlement.
+
+    Energy is unsigned: it was sold where to_participant is set, bought where not. A part
+    that runs against the rest is negative.
+    """
+
+    value: Decimal
+    currency: str
+    parts: tuple[Part, ...]
+    energy_kwh: Decimal
+    price_per_kwh: Decimal
+    to_participant: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Offer(View):
     """An offer of a catalogue to trade in a market."""
 
@@ -187,6 +213,7 @@ class EnergyContract(View):
     clearing: ClearingResult | None = None
     readings: tuple[MeterReading, ...] = ()
     settlement: SettlementReport | None = None
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +229,22 @@ class ProtocolError(View):
 
     code: str | None
     text: str | None
+
+
+class Stated(NamedTuple):
+    """One thing a message states about a deal, to be compared with what others state of it.
+
+    kind     what it is: quantity, price, currency, validity, delivery, meter, party ... (see
+             dialects.lines, lifecycle.toml); a state is of the kind "contract state" and so on
+    of       of which line, offer, resource or party; empty for the deal as a whole
+    value    as it was sent: a text, a number, a pair of instants, a table of numbers
+    pointer  where it stands
+    """
+
+    kind: str
+    of: str
+    value: Hashable
+    pointer: str
 
 
 @dataclass(frozen=True)
@@ -222,3 +265,267 @@ class Reading:
     contract: EnergyContract | None = None
     error: ProtocolError | None = None
     problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+# What published messages state about money and energy; see gridwitness.dialects.amounts.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(View):
+    """One line of an order: so much of a thing, at a price that holds for `per` of it."""
+
+    quantity: Decimal
+    price: Decimal
+    per: Decimal = Decimal(1)
+
+    @property
+    def amount(self) -> Fraction:
+        return Fraction(self.quantity) * Fraction(self.price) / Fraction(self.per)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote(View):
+    """A price with its parts, and the lines it is for where all of them are priced.
+
+    delivered: the message tells a delivered quantity, which may be what is charged.
+    """
+
+    value: Decimal
+    currency: str | None
+    parts: tuple[Part, ...] = ()
+    lines: tuple[Line, ...] = ()
+    delivered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment(View):
+    """A payment, beside the amount that the same message says is due."""
+
+    amount: Decimal
+    currency: str | None
+    due: Decimal
+    due_currency: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total(View):
+    """A total, and what it totals."""
+
+    what: str
+    value: Decimal
+    currency: str | None
+    summands: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyFlow(View):
+    """What flowed in one period, beside what the meters at both ends showed at its end."""
+
+    energy_kwh: Decimal | None = None
+    source_kwh: Decimal | None = None
+    target_kwh: Decimal | None = None
+    start: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(View):
+    """A delivery: how much in all, its periods, and when it was to be."""
+
+    delivered_kwh: Decimal | None
+    flows: tuple[EnergyFlow, ...]
+    start: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(View):
+    """One value of telemetry: POWER, ENERGY and the like, in the unit it is given in."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window(View):
+    """Until when an offer is valid, and when its delivery begins."""
+
+    valid_until: str
+    delivered_from: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerMarket(View):
+    """A cleared market as one message tells it: kW by party, export positive.
+
+    whole: the message claims that these are all parties.
+    """
+
+    powers_kw: Mapping[str, Decimal]
+    whole: bool
+    price_per_kwh: Decimal | None = None
+    approved_kw: Decimal | None = None
+    curves: Mapping[str, OfferCurve] = field(default_factory=dict[str, OfferCurve])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregation(View):
+    """What many curves clear at: the quantity in kW, a setpoint each, the aggregate maxima."""
+
+    quantity_kw: Decimal | None
+    setpoints_kw: tuple[Decimal, ...]
+    supply_kw: Decimal | None = None
+    demand_kw: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(View):
+    """An interval time series: its columns by payload type.
+
+    units maps a declared payload type to its unit, None where it has none; ids and rows
+    have one entry an interval. Values that are no numbers are left out; `used` names
+    every column that appears.
+    """
+
+    start: str | None
+    duration_h: Fraction | None
+    units: Mapping[str, str | None]
+    used: frozenset[str]
+    ids: tuple[Decimal | None, ...]
+    rows: tuple[Mapping[str, tuple[Decimal, ...]], ...]
+
+    def column(self, kind: str) -> tuple[Decimal | None, ...]:
+        """Give the first value of a column, interval by interval."""
+        return tuple(next(iter(row.get(kind, ())), None) for row in self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommittedTable(View):
+    """A commitment: how much of a resource, the resource's own table, the growing one."""
+
+    quantity: Decimal | None
+    unit: str | None
+    need: Table | None
+    table: Table | None
+    penalty_rate_per_kwh: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance(View):
+    """A measurement: one table a meter, and how many meters have none.
+
+    settles: it counts for the settlement. whole: no page of it is still to come.
+    """
+
+    meters: tuple[Table, ...]
+    unread: int
+    settles: bool
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeteredTable(View):
+    """What a utility read of a meter, in kWh, export negative."""
+
+    contract_id: str | None
+    meter_id: str
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeTable(View):
+    """The table of a peer-to-peer trade, and the meters at both ends of it."""
+
+    contract_id: str | None
+    buyer_meter_id: str | None
+    seller_meter_id: str | None
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adder(View):
+    """What a grid node adds to a price; its price, and what it is made of, per kWh."""
+
+    price: Decimal
+    base_price: Decimal
+    load_percent: Decimal
+    adder_per_percent: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paid(View):
+    """When a payment was made, as the message says."""
+
+    at_time: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consideration(View):
+    """An amount that a contract is for."""
+
+    consideration_id: str | None
+    amount: Decimal
+    currency: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleFlows(View):
+    """What each role of a contract receives, payments negative, in one list."""
+
+    entries: tuple[Position, ...]
+
+    def value(self, *roles: str) -> Decimal | None:
+        """Give what some roles receive together; None where none of them is named."""
+        found = [entry.value for entry in self.entries if entry.party in roles]
+        return sum(found, Decimal(0)) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(View):
+    """A settlement's reference to a consideration, and whether the message holds that."""
+
+    consideration_id: str
+    found: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts(View):
+    """Everything one message states about money and energy."""
+
+    quotes: tuple[Quote, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    totals: tuple[Total, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    windows: tuple[Window, ...] = ()
+    market: PowerMarket | None = None
+    aggregation: Aggregation | None = None
+    commitments: tuple[CommittedTable, ...] = ()
+    tables: tuple[Table, ...] = ()
+    performances: tuple[Performance, ...] = ()
+    considerations: tuple[Consideration, ...] = ()
+    declared_totals: tuple[Decimal, ...] = ()
+    flows: tuple[RoleFlows, ...] = ()
+    references: tuple[Reference, ...] = ()
+    metered: tuple[MeteredTable, ...] = ()
+    trades: tuple[TradeTable, ...] = ()
+    adders: tuple[Adder, ...] = ()
+    paid: tuple[Paid, ...] = ()
+
+
+def moved(read: Read, place: Callable[[str], str]) -> Read:
+    """Give what was read with its pointers put elsewhere: those of every view and problem."""
+    return cast("Read", _moved(read, place))
+
+
+def _moved(value: object, place: Callable[[str], str]) -> object:
+    if type(value) is tuple:  # not a point of a curve, which is a tuple, too
+        return tuple(_moved(item, place) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, Problem):
+        return replace(value, pointer=place(value.pointer))
+    if not isinstance(value, View | Reading):
+        return value
+    changed = {field.name: _moved(getattr(value, field.name), place) for field in fields(value)}
+    if isinstance(value, View):
+        changed["at"] = {name: place(pointer) for name, pointer in value.at.items()}
+    return replace(value, **changed)

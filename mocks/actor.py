@@ -441,6 +441,22 @@ class Actor:
             deliberate=fault.words,
         )
 
+    async def tell(  # noqa: PLR0913 (what is asked, of whom, in which transaction)
+        self,
+        action: str,
+        whom: Record,
+        say: Say,
+        *,
+        dialect: str,
+        transaction_id: str,
+        ttl: str,
+    ) -> bool:
+        """Send a request and wait for no callback; tells whether it was accepted."""
+        wait_s = float(duration_s(ttl) or 0) * self.setting.patience
+        envelope = self._context(action, whom, transaction_id, ttl)
+        sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
+        return sent.ack is not None and not sent.ends_here
+
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
         envelope = request.reading.envelope
@@ -472,7 +488,10 @@ class Actor:
             answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault
         )
         # Who does not notice that a request was repeated answers it as often as it came.
-        for _ in range(1, self._accepted[_identity(request)]):
+        answers = self._accepted[_identity(request)]
+        if request.action in self.conduct.answers_twice:
+            answers += 1
+        for _ in range(1, answers):
             await self._send(answer, say, dialect, caller, chained_to=request, wait_s=None)
         return sent
 

@@ -5,7 +5,9 @@ Does not belong here: the arithmetic itself.
 
 It is a BPP to the participants and a BAP to the utility. A market is one interval
 in one dialect. It clears when everyone whose offer was approved has confirmed, or some
-time after the first of them has.
+time after the first of them has. Until then a participant may cancel: it is withdrawn and
+the market clears without it; afterwards a cancel is refused, for the others' trades rest
+on it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.acks import Refusal
@@ -22,12 +25,15 @@ from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.reference_impl import settlement, terms
 from gridwitness.reference_impl.clearing import Bid, clear
 from gridwitness.reference_impl.curves import OfferError
+from gridwitness.reference_impl.rounding import rounded
 from gridwitness.views import (
+    Bill,
     Charges,
     ClearingResult,
     EnergyContract,
     MeterReading,
     Offer,
+    Part,
     Position,
     RevenueFlow,
     SettlementReport,
@@ -39,8 +45,18 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
+    from gridwitness.views import Interval
 
 FEE_PER_KWH = Decimal("0.01")
+FINEST_KWH = 6
+"""The decimals of a billed quantity, where hours do not divide it."""
+BILLED = {
+    "ENERGY": ("UNIT", "Energy at the clearing price"),
+    "FEE": ("FEE", "Market making fee"),
+    "WHEELING": ("FEE", "Wheeling charge"),
+    "DEVIATION_PENALTY": ("SURCHARGE", "Penalty on the deviation"),
+}
+"""How each kind of payment is called on a bill."""
 GATE_S = 15.0
 """How long after the first confirm it waits for the others: half of what a participant waits."""
 
@@ -53,6 +69,7 @@ class Entry:
     transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """The agent's own transaction with the utility."""
     confirm: Message | None = None
+    withdrawn: bool = False
     reading: MeterReading | None = None
 
     @property
@@ -71,6 +88,14 @@ class Market:
     gate: asyncio.TimerHandle | None = None
     """When it clears without those who have not confirmed."""
     flows: list[terms.Flow] | None = None
+
+    @property
+    def active(self) -> list[Entry]:
+        return [entry for entry in self.entries.values() if not entry.withdrawn]
+
+    @property
+    def committed(self) -> list[Entry]:
+        return [entry for entry in self.active if entry.confirm is not None]
 
 
 class ClearingAgent(Actor):
@@ -92,6 +117,7 @@ class ClearingAgent(Actor):
             "discover": self._offer,
             "init": self._approve,
             "confirm": self._commit,
+            "cancel": self._withdraw,
             "status": self._settle,
         }
 
@@ -103,7 +129,7 @@ class ClearingAgent(Actor):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "name the interval to trade"))
             return
         offer = Offer(
-            offer_id=f"pay-as-clear-{intent.interval.start}",
+            offer_id=_offer_id(intent.interval),
             provider_id=self.id,
             pricing_model="PAY_AS_CLEAR",
             clearing_agent_id=self.id,
@@ -124,7 +150,8 @@ class ClearingAgent(Actor):
         if message.action == "init":
             yield from self._objections_to_offer(contract)
             return
-        entry = self._market(message).entries.get(contract.participant_id)
+        market = self._market(message)
+        entry = market.entries.get(contract.participant_id)
         if entry is None:
             text = "no offer of this participant is approved"
             yield "no offer", Refusal(400, "BIZ_ORDER_NOT_FOUND", text)
@@ -134,6 +161,8 @@ class ClearingAgent(Actor):
         elif message.action == "confirm" and contract.curve is None:
             text = "a confirm needs the curve"
             yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
+        elif message.action != "status" and (refusal := _refuses_change(message, market, entry)):
+            yield "comes too late", refusal
 
     def _objections_to_offer(self, contract: EnergyContract) -> Iterator[tuple[str, Refusal]]:
         curve = contract.curve
@@ -152,9 +181,11 @@ class ClearingAgent(Actor):
 
     async def _approve(self, message: Message) -> None:
         offered = message.reading.contract
-        if offered is None or offered.curve is None:
+        if offered is None or offered.curve is None or offered.interval is None:
             return
-        entry = Entry(replace(offered, clearing_agent_id=self.id, charges=None, at={}))
+        offer_id = offered.offer_id or _offer_id(offered.interval)
+        agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
+        entry = Entry(agreed)
         question = replace(
             entry.contract,
             curve=None,
@@ -170,6 +201,8 @@ class ClearingAgent(Actor):
             approval=replace(granted.approval, at={}),
             charges=replace(charges, fee_per_kwh=FEE_PER_KWH, at={}),
         )
+        if self.conduct.asks_status_too_early:
+            await self._ask_utility("status", entry, question, message.dialect or "")
         self._market(message).entries[entry.participant] = entry
         await self.reply(message, Say(contract=entry.contract))
 
@@ -197,11 +230,26 @@ class ClearingAgent(Actor):
         if entry.confirm is not None:
             return  # the commitment stands, and its answer will come
         entry.confirm = message
-        committed = [entry for entry in market.entries.values() if entry.confirm is not None]
-        everyone = len(committed) == len(market.entries)
         if market.cleared:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the market has cleared already"))
-        elif everyone or not self.conduct.waits_for_all:
+        else:
+            await self._clear_when_ready(market)
+
+    async def _withdraw(self, message: Message) -> None:
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        ended = replace(entry.contract, status="TERMINATED")
+        if not self.conduct.forgets_cancellations:
+            entry.contract, entry.withdrawn = ended, True
+        await self.reply(message, Say(contract=ended))
+        if not market.cleared:
+            await self._clear_when_ready(market)
+
+    async def _clear_when_ready(self, market: Market) -> None:
+        if not market.committed:
+            return
+        everyone = len(market.committed) == len(market.active)
+        if everyone or not self.conduct.waits_for_all:
             await self._close(market)
         else:
             self._open_gate(market)
@@ -217,8 +265,7 @@ class ClearingAgent(Actor):
         if market.gate is not None:
             market.gate.cancel()
         market.cleared = True
-        entries = market.entries.values()
-        await self._clear(market, [entry for entry in entries if entry.confirm is not None])
+        await self._clear(market, market.committed)
 
     async def leave(self) -> None:
         for market in self._markets.values():
@@ -287,17 +334,20 @@ class ClearingAgent(Actor):
     # -- settlement -----------------------------------------------------------------
 
     async def _settle(self, message: Message) -> None:
-        market = self._market(message)
+        market, contract = self._market(message), message.reading.contract
+        entry = market.entries[(contract.participant_id if contract else None) or ""]
+        if entry.contract.status == "TERMINATED":
+            await self.reply(message, Say(contract=entry.contract))
+            return
         async with market.lock:
             if market.flows is None:
                 market.flows = await self._settle_market(market)
-        contract = message.reading.contract
-        entry = market.entries[(contract.participant_id if contract else None) or ""]
         if market.flows is None or entry.reading is None or entry.contract.charges is None:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the trade is not settled yet"))
             return
         currency = entry.contract.charges.currency
         own = [flow for flow in market.flows if entry.participant in (flow.payer, flow.payee)]
+        bill = _bill(entry, own)
         remitted = sum((flow.amount for flow in own if flow.kind == "WHEELING"), Decimal(0))
         if remitted:
             utility = entry.contract.grid_operator_id or ""
@@ -319,7 +369,11 @@ class ClearingAgent(Actor):
             ),
         )
         done = replace(
-            entry.contract, status="COMPLETED", readings=(entry.reading,), settlement=report
+            entry.contract,
+            status="COMPLETED",
+            readings=(entry.reading,),
+            settlement=report,
+            bill=bill,
         )
         await self.reply(message, Say(contract=done))
 
@@ -363,6 +417,52 @@ class ClearingAgent(Actor):
         start = contract.interval.start if contract and contract.interval else ""
         key = (message.dialect or "", start)
         return self._markets.setdefault(key, Market(message.dialect or ""))
+
+
+def _bill(entry: Entry, own: list[terms.Flow]) -> Bill | None:
+    """Write a participant's payments as one price with its components."""
+    contract = entry.contract
+    clearing, charges, interval = contract.clearing, contract.charges, contract.interval
+    if clearing is None or charges is None or interval is None:
+        return None
+    sells = clearing.cleared_power_kw > 0
+    energy_kwh = abs(Fraction(clearing.cleared_power_kw) * interval.duration_h)
+    parts = [Part(kind="UNIT", amount=_paid(entry, own, "ENERGY"), text=BILLED["ENERGY"][1])]
+    for kind in dict.fromkeys(flow.kind for flow in own if flow.kind != "ENERGY"):
+        billed, text = BILLED.get(kind, ("FEE", kind))
+        parts.append(Part(kind=billed, amount=_paid(entry, own, kind), text=text))
+    if sells:
+        parts = [replace(part, amount=-part.amount) for part in parts]
+    return Bill(
+        value=sum((part.amount for part in parts), Decimal(0)),
+        currency=charges.currency,
+        parts=tuple(parts),
+        energy_kwh=rounded(energy_kwh, "HALF_UP", FINEST_KWH),
+        price_per_kwh=clearing.clearing_price_per_kwh or Decimal(0),
+        to_participant=sells,
+    )
+
+
+def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
+    """Give what a participant pays in one kind of flow, less what it receives."""
+    total = Decimal(0)
+    for flow in own:
+        if flow.kind == kind:
+            total += flow.amount if flow.payer == entry.participant else -flow.amount
+    return total
+
+
+def _offer_id(interval: Interval) -> str:
+    return f"pay-as-clear-{interval.start}"
+
+
+def _refuses_change(message: Message, market: Market, entry: Entry) -> Refusal | None:
+    """Refuse to move what was withdrawn, and to withdraw what has cleared."""
+    if entry.withdrawn:
+        return Refusal(400, "BIZ_ALREADY_CANCELLED", "this offer was withdrawn")
+    if message.action == "cancel" and market.cleared:
+        return Refusal(400, "POL_CANCELLATION_NOT_ALLOWED", "the market has cleared")
+    return None
 
 
 def _trade(entry: Entry) -> terms.Trade:

@@ -55,6 +55,8 @@ class Conduct:
               requests of a participant that are never sent
     refuses_actions
               messages that are refused whatever they say
+    answers_twice
+              requests that are called back twice
     overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
     minds     reasons that are none, for which messages are refused all the same
     retries   how often one asks again after being turned away
@@ -84,6 +86,9 @@ class Conduct:
     locks: int = 1
     binds_before_lock: bool = False
     forgets_commitments: bool = False
+    forgets_cancellations: bool = False
+    asks_status_too_early: bool = False
+    answers_twice: frozenset[str] = frozenset()
 
 
 RIGHT = Conduct()

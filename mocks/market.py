@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -44,6 +44,9 @@ OPEN_CHARGES = Charges(
 )
 """What the utility charges unless a scenario says otherwise."""
 
+BEFORE, AFTER = "before", "after"
+"""When a participant cancels: it has confirmed in either case."""
+
 LATE_S = 0.25
 """How long the last participant may keep the market waiting: time enough to clear too early."""
 
@@ -55,6 +58,7 @@ REST_S = 1.0
 class Cast:
     """Who takes part: participants by name, meters by id, and what is broken on purpose.
 
+    cancels: when a participant cancels, by its name: BEFORE or AFTER the market has cleared.
     last_confirms_late: the last participant waits a moment in which nothing may clear.
     patience scales every deadline that follows from a message's ttl.
     broken names the role that misbehaves and how; it is how defects are tried. Of the
@@ -67,6 +71,7 @@ class Cast:
     duration_h: Fraction = Fraction(1)
     charges: Charges = OPEN_CHARGES
     last_confirms_late: bool = False
+    cancels: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
     spoilt: Fault | None = None
@@ -147,7 +152,7 @@ def play(
         spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
     interval = fresh_interval(cast.duration_h)
     try:
-        wire.call(_run, participants, record, interval, utility, cast.last_confirms_late)
+        wire.call(_run, participants, record, interval, utility, cast)
         wire.call(_rest, actors)
     finally:
         for actor in actors:
@@ -170,18 +175,32 @@ async def _run(
     agent: Record,
     interval: Interval,
     utility: Utility,
-    last_confirms_late: bool,  # noqa: FBT001 (called through the portal, by position)
+    cast: Cast,
 ) -> None:
+    leavers = [one for one in participants if cast.cancels.get(one.name) == BEFORE]
+    gone = asyncio.Event()
+
     async def confirm(one: MarketParticipant) -> bool:
-        if last_confirms_late and one is participants[-1]:
+        if one in leavers:
+            left = await one.commit(agent) and await one.cancel(agent)
+            gone.set()
+            return left
+        if leavers:
+            await gone.wait()
+        if cast.last_confirms_late and one is participants[-1]:
             await utility.first_lock(within_s=LATE_S)
         return await one.confirm(agent)
+
+    async def status(one: MarketParticipant) -> bool:
+        if cast.cancels.get(one.name) == AFTER:
+            await one.cancel(agent)  # refused: what has cleared stands
+        return await one.status(agent)
 
     phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [
         lambda one: one.discover(agent, interval),
         lambda one: one.init(agent, utility.id),
         confirm,
-        lambda one: one.status(agent),
+        status,
     ]
     for phase in phases:
         went_on = await asyncio.gather(*(phase(one) for one in participants))

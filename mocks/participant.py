@@ -1,6 +1,6 @@
-"""A market participant: offers a curve, commits to it, asks how it ended.
+"""A market participant: offers a curve, commits to it or cancels, asks how it ended.
 
-Belongs here: the four questions a participant asks a clearing agent. Does not
+Belongs here: the questions a participant asks a clearing agent. Does not
 belong here: when to ask them; that is the market's business (market).
 """
 
@@ -76,7 +76,7 @@ class MarketParticipant(Actor):
                     status="PENDING",
                     offer_id=offer.offer_id,
                     participant_id=self.id,
-                    clearing_agent_id=offer.clearing_agent_id,
+                    clearing_agent_id=offer.clearing_agent_id or agent.subscriber_id,
                     meter_id=self.wish.meter_id,
                     interval=offer.interval,
                     charges=offer.charges,
@@ -108,6 +108,23 @@ class MarketParticipant(Actor):
         if self.contract is None or bound is None or bound.clearing is None:
             return False
         self.contract = replace(self.contract, clearing=bound.clearing, status=bound.status)
+        return True
+
+    async def commit(self, agent: Record) -> bool:
+        """Commit to the curve without waiting for the market; False when that is refused."""
+        say = Say(contract=self.contract)
+        transaction_id, dialect = self._transaction_id, self._dialect
+        return await self.tell(
+            "confirm", agent, say, dialect=dialect, transaction_id=transaction_id, ttl=CLEARING_TTL
+        )
+
+    async def cancel(self, agent: Record) -> bool:
+        """Withdraw from the market; False unless the agent answers that the contract has ended."""
+        answer = await self._ask("cancel", agent, Say(contract=self.contract))
+        ended = answer.contract if answer else None
+        if self.contract is None or ended is None or ended.status != "TERMINATED":
+            return False
+        self.contract = replace(self.contract, status=ended.status)
         return True
 
     async def status(self, agent: Record) -> bool:
@@ -143,4 +160,5 @@ class MarketParticipant(Actor):
 def _settles(message: Message) -> bool:
     """Tell whether a callback ends the wait: it settles, or it says why not."""
     contract, error = message.reading.contract, message.reading.error
-    return error is not None or (contract is not None and contract.settlement is not None)
+    ended = contract is not None and contract.status == "TERMINATED"
+    return error is not None or ended or (contract is not None and contract.settlement is not None)

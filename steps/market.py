@@ -39,6 +39,14 @@ def the_last_of_them_confirms_late() -> bool:
     return True
 
 
+@given(
+    parsers.parse("{name:w} cancels {moment:w} the market has cleared"),
+    target_fixture="cancels",
+)
+def who_cancels(name: str, moment: str) -> dict[str, str]:
+    return {name: tables.moment(moment)}
+
+
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     participants: list[tables.Row],
@@ -48,6 +56,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     sandbox: Sandbox,
     broken: tuple[str, Conduct] | None,
     last_confirms_late: bool,  # noqa: FBT001 (a fixture)
+    cancels: dict[str, str],
     patience: float,
     hearing: Hearing,
 ) -> None:
@@ -57,6 +66,7 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         duration_h=duration_h,
         charges=OPEN_CHARGES,
         last_confirms_late=last_confirms_late,
+        cancels=cancels,
         patience=patience,
         broken=broken,
     )

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.utility import Meter
@@ -91,6 +92,17 @@ def step(row: Row) -> Step:
         after=tuple(name for name in after if not name.startswith("all ")),
         after_all=tuple(name.removeprefix("all ") for name in after if name.startswith("all ")),
     )
+
+
+def moment(text: str) -> str:
+    """Read when a participant cancels."""
+    if text not in (BEFORE, AFTER):
+        raise UserError(
+            f"{text!r} is no moment to cancel",
+            where="a sentence of the feature",
+            mend=f"write '{BEFORE}' or '{AFTER}'",
+        )
+    return text
 
 
 def wish(row: Mapping[str, str]) -> Wish:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @then("every message is well formed, signed and answered")
 def every_message_is_well_formed(hearing: Hearing) -> None:
-    hearing.demand(family("ENV", "ACK", "SIG", "COR"))
+    hearing.demand(family("ENV", "SHP", "LD", "ACK", "SIG", "COR"))
 
 
 @then("the messages follow the sequence")
@@ -40,6 +40,16 @@ def every_trade_is_locked_once(hearing: Hearing) -> None:
 @then("the money balances to the last minor unit")
 def the_money_balances(hearing: Hearing) -> None:
     hearing.demand(family("SET"))
+
+
+@then("the contracts follow their life cycle")
+def the_contracts_follow_their_life_cycle(hearing: Hearing) -> None:
+    hearing.demand(family("LIF"))
+
+
+@then("what was agreed is carried to the end")
+def what_was_agreed_is_carried(hearing: Hearing) -> None:
+    hearing.demand(family("LIN"))
 
 
 @then(parsers.parse("the exchange keeps {rule_id:S}"))

@@ -10,11 +10,13 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
+from gridwitness.editions import editions
+from gridwitness.profile import DEFAULT_EDITIONS
 from gridwitness.rules import rules
 from tests.conftest import Ran, command, environment
 
 SEATS = {"clearing agent", "market participant"}
-SCENARIOS = 7 * len(SEATS)
+SCENARIOS = 9 * len(SEATS)
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +60,23 @@ def test_the_report_says_what_was_run(report: dict):
     assert {scenario["dialect"] for scenario in report["scenarios"]} == {"order", "contract"}
     assert set(report["participant"]["seats"]) == SEATS
     assert {scenario["seat"] for scenario in report["scenarios"]} == SEATS
-    assert {s["feature"] for s in report["scenarios"]} == {"p2p_trading/pay_as_clear.feature"}
+    features = {f"p2p_trading/{name}.feature" for name in ("pay_as_clear", "cancellation")}
+    assert {s["feature"] for s in report["scenarios"]} == features
 
 
 def test_every_rule_is_exercised_in_every_seat_that_it_judges(report: dict):
     assert {line["id"] for line in report["rules"]} == rules().keys()
+    played = [editions()[name] for name in DEFAULT_EDITIONS]
     for line in report["rules"]:
         places = {(place["seat"], place["dialect"]) for place in line["by_seat"]}
-        assert places == {(seat, dialect) for seat in SEATS for dialect in ("order", "contract")}
+        asking = [edition for edition in played if line["id"] in edition.rules]
+        assert places == {(seat, one.dialect) for seat in SEATS for one in asking}
         for place in line["by_seat"]:
-            if rules()[line["id"]].can_judge(place["seat"]):
+            rule = rules()[line["id"]]
+            if rule.when_stated:
+                verdict = "passed" if place["exercised"] else "not_applicable"
+                assert place["verdict"] == verdict, line
+            elif rule.can_judge(place["seat"]):
                 assert (place["verdict"], place["exercised"] > 0) == ("passed", True), line
             else:
                 assert (place["verdict"], place["exercised"]) == ("not_applicable", 0), line
@@ -91,7 +100,8 @@ def test_junit_holds_a_case_for_each_scenario(out: Path):
     cases = root.findall(".//testcase")
     assert len(cases) == 2 * SCENARIOS
     assert not root.findall(".//failure")
-    assert {case.get("classname") for case in cases} == {"p2p_trading.pay_as_clear"}
+    features = {f"p2p_trading.{name}" for name in ("pay_as_clear", "cancellation")}
+    assert {case.get("classname") for case in cases} == features
 
 
 def test_allure_shows_title_steps_parameters_and_the_trace(out: Path):
@@ -224,7 +234,10 @@ def test_what_there_is_can_be_listed(gridwitness, arguments: tuple[str, ...], to
 def test_rules_as_json_name_editions_and_defects(gridwitness):
     listed = gridwitness("rules", "--json").json
     assert len(listed) == len(rules())
-    assert all(line["defects"] and len(line["editions"]) == 3 for line in listed)
+    assert all(line["defects"] or rules()[line["id"]].when_stated for line in listed)
+    for line in listed:
+        asking = {name for name, edition in editions().items() if line["id"] in edition.rules}
+        assert set(line["editions"]) == asking != set()
 
 
 def test_an_unknown_rule_is_a_users_mistake(gridwitness):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,12 +19,15 @@ import simplejson
 from gridwitness.views import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridwitness.views import Envelope, Reading
 
 Json = Any
 """A parsed JSON value; numbers are int or Decimal, never float."""
+
+MOST_REPEATED = 20
+"""How many repeated keys of one body are told."""
 
 MAX_DIGITS = MAX_DECIMALS = 15
 """No price, power, energy or amount of an energy market has more, before or after the point."""
@@ -66,8 +70,11 @@ class BadJson(ValueError):
     """Bytes that are not JSON in UTF-8, or hold NaN or Infinity."""
 
 
-def parse_json(raw: bytes) -> Json:
-    """Parse bytes as JSON with exact numbers; raises BadJson."""
+def parse_json(raw: bytes, members: Callable[[list[tuple[str, Json]]], Json] | None = None) -> Json:
+    """Parse bytes as JSON with exact numbers; raises BadJson.
+
+    members makes an object of its keys and values, where a dict will not do.
+    """
 
     def refuse(token: str) -> Json:
         raise BadJson(f"{token} is not a JSON number")
@@ -76,9 +83,62 @@ def parse_json(raw: bytes) -> Json:
         text = raw.decode("utf-8")
         if _SURROGATE.search(text):
             json.dumps(json.loads(text), ensure_ascii=False).encode()  # refuses lone halves
-        return json.loads(text, parse_float=Decimal, parse_constant=refuse)
+        return json.loads(
+            text, parse_float=Decimal, parse_constant=refuse, object_pairs_hook=members
+        )
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise BadJson(str(error) or "the body is nested too deeply") from error
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What bytes are as JSON; never an error.
+
+    body is None when they are none, and problem then says why. repeated holds the JSON
+    Pointer of every member whose key stood before in the same object; the last one counts.
+    """
+
+    body: Json
+    problem: str = ""
+    repeated: tuple[str, ...] = ()
+
+
+def parse_noting(raw: bytes) -> Parsed:
+    """Parse bytes as JSON with exact numbers, and note what `parse_json` passes over."""
+    doubled: list[tuple[dict[str, Json], str]] = []
+
+    def members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        read = dict(pairs)
+        if len(read) < len(pairs) and len(doubled) < MOST_REPEATED:
+            seen: set[str] = set()
+            doubled.extend((read, key) for key, _ in pairs if key in seen or seen.add(key))
+        return read
+
+    try:
+        body = parse_json(raw, members)
+        return Parsed(body, repeated=_pointers(body, doubled[:MOST_REPEATED]) if doubled else ())
+    except BadJson as error:
+        return Parsed(None, problem=str(error))
+    except RecursionError:
+        return Parsed(None, problem="the body is nested too deeply")
+
+
+def _pointers(body: Json, doubled: list[tuple[dict[str, Json], str]]) -> tuple[str, ...]:
+    """Find where in a body some of its objects stand, by their identity."""
+    keys: dict[int, list[str]] = {}
+    for owner, key in doubled:
+        keys.setdefault(id(owner), []).append(key)
+    found: list[str] = []
+    waiting = [Cursor(body, "", [])]
+    while waiting and keys:
+        here = waiting.pop()
+        value: object = here.value
+        if isinstance(value, dict):
+            found += [(here / key).pointer for key in keys.pop(id(cast("object", value)), ())]
+            waiting += [here / key for key in reversed(cast("dict[str, Json]", value))]
+        elif isinstance(value, list):
+            waiting += [here / index for index in reversed(range(len(cast("list[Json]", value))))]
+    return tuple(found)
 
 
 def dump_json(value: Json) -> bytes:

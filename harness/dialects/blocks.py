@@ -19,9 +19,11 @@ import isodate
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.rounding import ROUNDINGS
 from gridwitness.views import (
+    Bill,
     Charges,
     Interval,
     OfferCurve,
+    Part,
     Position,
     ProtocolError,
     RevenueFlow,
@@ -168,6 +170,50 @@ def read_positions(cursor: Cursor) -> tuple[Position, ...]:
                 )
             )
     return tuple(found)
+
+
+def read_bill(
+    price_block: Cursor, *, energy: Cursor, price: Cursor, to_participant: bool
+) -> Bill | None:
+    """Read what a participant pays or is paid: value and components, and the line beside them."""
+    value, currency = (price_block / "value").number(), (price_block / "currency").text()
+    energy_kwh, price_per_kwh = energy.number(), price.number()
+    if value is None or currency is None or energy_kwh is None or price_per_kwh is None:
+        return None
+    parts: list[Part] = []
+    for item in (price_block / "components").items():
+        amount = (item / "value").need_number()
+        if amount is None:
+            return None
+        parts.append(
+            Part(
+                kind=(item / "type").text(),
+                amount=amount,
+                text=(item / "description").text() or "",
+                at={"": item.pointer},
+            )
+        )
+    return Bill(
+        value=value,
+        currency=currency,
+        parts=tuple(parts),
+        energy_kwh=energy_kwh,
+        price_per_kwh=price_per_kwh,
+        to_participant=to_participant,
+        at={"": price_block.pointer, "value": (price_block / "value").pointer},
+    )
+
+
+def write_components(bill: Bill) -> list[Json]:
+    return [
+        {
+            "type": part.kind,
+            "value": part.amount,
+            "currency": bill.currency,
+            "description": part.text,
+        }
+        for part in bill.parts
+    ]
 
 
 def write_flows(report: SettlementReport) -> list[Json]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fields
 from gridwitness.dialects.blocks import (
     iso_duration,
+    read_bill,
     read_charges,
     read_error,
     read_filter,
@@ -26,6 +27,7 @@ from gridwitness.dialects.blocks import (
     read_window,
     typed,
     write_charges,
+    write_components,
     write_error,
     write_filter,
     write_flows,
@@ -34,6 +36,7 @@ from gridwitness.dialects.blocks import (
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
+    Bill,
     ClearingResult,
     EnergyContract,
     Envelope,
@@ -203,6 +206,7 @@ def _read_contract(contract: Cursor) -> EnergyContract | None:
         clearing=_read_clearing(series),
         readings=_read_readings(contract),
         settlement=_read_settlement(contract),
+        bill=_read_bill(contract, series),
         at={
             "": contract.pointer,
             "status": (contract / "status" / "code").pointer,
@@ -270,6 +274,21 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
             "flows": (paid / "flows").pointer,
             "positions": (left / "revenueFlows").pointer,
         },
+    )
+
+
+def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
+    """Read the second consideration: the first is what is left to each party."""
+    priced = contract / "consideration" / 1 / "considerationAttributes"
+    paid = contract / "settlements" / 1 / "settlementAttributes"
+    if not priced:
+        return None
+    quantity = contract / "commitments" / 0 / "resources" / 0 / "quantity"
+    return read_bill(
+        priced,
+        energy=quantity / "unitQuantity",
+        price=series.column("CLEARING_PRICE") / 0,
+        to_participant=(paid / "payTo" / "role").text() == PROSUMER,
     )
 
 
@@ -359,7 +378,7 @@ def _write_contract(contract: EnergyContract) -> dict[str, Json]:
         currency = curve.currency
     commitment: dict[str, Json] = {
         "status": {"descriptor": {"code": commitment_code}},
-        "resources": [{"id": RESOURCE, "quantity": {"unitCode": "KWH"}}],
+        "resources": [{"id": RESOURCE, "quantity": _quantity(contract.bill)}],
         "offer": {"id": contract.offer_id, "resourceIds": [RESOURCE]}
         if contract.offer_id
         else None,
@@ -417,10 +436,51 @@ def _write_performance(contract: EnergyContract) -> list[Json] | None:
     ]
 
 
+def _quantity(bill: Bill | None) -> dict[str, Json]:
+    return {"unitCode": "KWH"} | ({"unitQuantity": bill.energy_kwh} if bill else {})
+
+
 def _write_settlement(contract: EnergyContract) -> dict[str, Json]:
     report = contract.settlement
     if report is None:
         return {}
+    written = _write_report(report)
+    if contract.bill is not None:
+        for slot, entry in _write_bill(contract.bill).items():
+            written[slot].append(entry)
+    return written
+
+
+def _write_bill(bill: Bill) -> dict[str, Json]:
+    price: dict[str, Json] = {
+        "currency": bill.currency,
+        "value": bill.value,
+        "components": write_components(bill),
+    }
+    amount: dict[str, Json] = {"currency": bill.currency, "value": bill.value}
+    return {
+        "consideration": {
+            "id": "price",
+            "status": {"code": "SETTLED"},
+            "considerationAttributes": typed("PriceSpecification", price),
+        },
+        "settlements": {
+            "id": "payment",
+            "considerationId": "price",
+            "status": "COMMITTED",
+            "settlementAttributes": typed(
+                "SettlementTerm",
+                {
+                    "amount": amount,
+                    "payTo": {"role": PROSUMER if bill.to_participant else AGENT},
+                    "settlementStatus": "PENDING",
+                },
+            ),
+        },
+    }
+
+
+def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
     return {
         "consideration": [
             {

@@ -15,6 +15,7 @@ from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fie
 from gridwitness.dialects.blocks import (
     CONTEXT,
     iso_duration,
+    read_bill,
     read_charges,
     read_curve,
     read_error,
@@ -24,6 +25,7 @@ from gridwitness.dialects.blocks import (
     read_window,
     typed,
     write_charges,
+    write_components,
     write_curve,
     write_error,
     write_filter,
@@ -32,6 +34,7 @@ from gridwitness.dialects.blocks import (
 )
 from gridwitness.views import (
     Approval,
+    Bill,
     ClearingResult,
     EnergyContract,
     Envelope,
@@ -45,6 +48,7 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from gridwitness.dialects.base import Json
 
@@ -59,6 +63,8 @@ ORDER_STATUS = {
     "TERMINATED": "CANCELLED",
 }
 AGENT, PROSUMER, GRID = "MARKET_CLEARING_AGENT", "PROSUMER", "GRID_OPERATOR"
+AGENT_SIDE, PARTICIPANT_SIDE = "BPP", "BAP"
+"""Who is paid: a participant takes the buyer's side of the protocol even where it sells."""
 
 
 class OrderDialect:
@@ -147,6 +153,16 @@ def _read_order(order: Cursor) -> EnergyContract | None:
         contract_id=order / "beckn:id",
         offer_id=items[0] / "beckn:acceptedOffer" / "beckn:id" if items else None,
         readings=tuple(readings),
+        bill=_read_bill(order, items[0]) if items else None,
+    )
+
+
+def _read_bill(order: Cursor, item: Cursor) -> Bill | None:
+    return read_bill(
+        order / "beckn:orderValue",
+        energy=item / "beckn:quantity" / "unitQuantity",
+        price=item / "beckn:price" / "value",
+        to_participant=(order / "beckn:payment" / "beckn:beneficiary").text() == PARTICIPANT_SIDE,
     )
 
 
@@ -155,6 +171,7 @@ def _read_block(
     contract_id: Cursor,
     offer_id: Cursor | None = None,
     readings: tuple[MeterReading, ...] = (),
+    bill: Bill | None = None,
 ) -> EnergyContract:
     inputs = block / "inputParameters"
     roles = {(role / "role").text(): role for role in (block / "roles").items()}
@@ -177,6 +194,7 @@ def _read_block(
         clearing=_read_clearing(agent / "roleInputs", participant_id),
         readings=readings,
         settlement=_read_settlement(block / "settlement"),
+        bill=bill,
         at={
             "": block.pointer,
             "status": (block / "status").pointer,
@@ -309,9 +327,14 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
 
 def _write_order(contract: EnergyContract) -> dict[str, Json]:
     offer_id = contract.offer_id
-    item: dict[str, Json] = {"beckn:orderedItem": "energy-of-the-interval"}
+    item: dict[str, Json] = {
+        "beckn:orderedItem": "energy-of-the-interval",
+        "beckn:quantity": {"unitText": "kWh", "unitCode": "KWH"},
+    }
     if offer_id is not None:
         item["beckn:acceptedOffer"] = _offer(offer_id, contract.clearing_agent_id)
+    if contract.bill is not None:
+        item |= _write_line(contract.bill)
     seller, buyer = contract.clearing_agent_id, contract.participant_id
     order: dict[str, Json] = {
         "@context": CORE_CONTEXT,
@@ -327,7 +350,7 @@ def _write_order(contract: EnergyContract) -> dict[str, Json]:
         },
         "beckn:orderItems": [item],
         "beckn:orderAttributes": _write_block(contract),
-    }
+    } | (_write_bill(contract.bill) if contract.bill else {})
     if contract.readings:
         order["beckn:fulfillment"] = {
             "@context": CORE_CONTEXT,
@@ -348,6 +371,39 @@ def _write_order(contract: EnergyContract) -> dict[str, Json]:
             ),
         }
     return {key: value for key, value in order.items() if value is not None}
+
+
+def _write_line(bill: Bill) -> dict[str, Json]:
+    return {
+        "beckn:quantity": _kwh(bill.energy_kwh),
+        "beckn:price": {
+            "currency": bill.currency,
+            "value": bill.price_per_kwh,
+            "applicableQuantity": _kwh(1),
+        },
+    }
+
+
+def _kwh(quantity: Decimal | int) -> dict[str, Json]:
+    return {"unitText": "kWh", "unitCode": "KWH", "unitQuantity": quantity}
+
+
+def _write_bill(bill: Bill) -> dict[str, Json]:
+    return {
+        "beckn:orderValue": {
+            "currency": bill.currency,
+            "value": bill.value,
+            "components": write_components(bill),
+        },
+        "beckn:payment": {
+            "@context": CORE_CONTEXT,
+            "@type": "beckn:Payment",
+            "beckn:id": "payment",
+            "beckn:amount": {"currency": bill.currency, "value": bill.value},
+            "beckn:paymentStatus": "PENDING",
+            "beckn:beneficiary": PARTICIPANT_SIDE if bill.to_participant else AGENT_SIDE,
+        },
+    }
 
 
 def _offer(offer_id: str, provider_id: str | None) -> dict[str, Json]:

@@ -16,15 +16,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from gridwitness.trace import Message, Trace
 
     Check = Callable[[Trace], Iterator["Outcome"]]
 
 Level = Literal["MUST", "SHOULD", "MAY"]
+Needs = Literal["", "api", "packs"]
+"""Nothing, or a part of a specification laid beside: API documents, attribute packs."""
+
 FAMILIES = (
     "envelope",
+    "shape",
     "acknowledgement",
     "answer",
     "signature",
@@ -35,6 +39,12 @@ FAMILIES = (
     "market",
     "locking",
     "money",
+    "linked_data",
+    "amounts",
+    "interval_tables",
+    "specification",
+    "lifecycle",
+    "lineage",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -48,7 +58,8 @@ class Outcome:
     """What a rule found where it looked: kept, or observed against expected.
 
     pointer is a JSON Pointer into the body of the message, or into its answer's body
-    when in_answer is set.
+    when in_answer is set. advisory: a breach that its actor cannot mend, and is only
+    warned of.
     """
 
     kept: bool
@@ -58,6 +69,7 @@ class Outcome:
     expected: str = ""
     pointer: str = ""
     in_answer: bool = False
+    advisory: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,9 @@ class Rule:
     judges names the roles it can find fault with, none when it may be any; in another
     seat it does not apply.
     on_refusal: only a message that ought to be refused, or is unusual, exercises it.
+    when_stated: it judges what a message need not state at all; unexercised it does not
+    apply, rather than being untestable.
+    needs_specification: what has to be laid beside for it to apply, nothing when "".
     """
 
     id: str
@@ -76,6 +91,8 @@ class Rule:
     judges: tuple[str, ...]
     on_refusal: bool
     check: Check
+    when_stated: bool = False
+    needs_specification: Needs = ""
 
     @property
     def family(self) -> str:
@@ -85,17 +102,23 @@ class Rule:
         """Tell whether it can find fault with a role."""
         return not self.judges or role in self.judges
 
+    def applies_beside(self, parts: Collection[str]) -> bool:
+        """Tell whether the parts of a specification that are laid beside suffice for it."""
+        return not self.needs_specification or self.needs_specification in parts
+
 
 _RULES: dict[str, Rule] = {}
 
 
-def rule(
+def rule(  # noqa: PLR0913 (what a rule says of itself)
     id_: str,
     level: Level,
     *,
     source: str,
     judges: tuple[str, ...] = EVERYONE,
     on_refusal: bool = False,
+    when_stated: bool = False,
+    needs_specification: Needs = "",
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; its docstring's first line is the sentence."""
 
@@ -103,7 +126,17 @@ def rule(
         if id_ in _RULES:
             raise ValueError(f"two rules are called {id_}")
         sentence = (inspect.getdoc(check) or "").partition("\n")[0]
-        _RULES[id_] = Rule(id_, level, source, sentence, judges, on_refusal, check)
+        _RULES[id_] = Rule(
+            id_,
+            level,
+            source,
+            sentence,
+            judges,
+            on_refusal,
+            check,
+            when_stated,
+            needs_specification,
+        )
         return check
 
     return register
@@ -125,11 +158,12 @@ def outcome(  # noqa: PLR0913 (what a finding says)
     expected: str = "",
     pointer: str = "",
     in_answer: bool = False,
+    advisory: bool = False,
 ) -> Outcome:
     """Say what was found at one place."""
     if kept:
         return Outcome(kept, by, message)
-    return Outcome(kept, by, message, _cut(observed), _cut(expected), pointer, in_answer)
+    return Outcome(kept, by, message, _cut(observed), _cut(expected), pointer, in_answer, advisory)
 
 
 def _cut(text: str) -> str:

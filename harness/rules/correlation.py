@@ -54,6 +54,8 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         if not message.is_callback or message.receiver is None:
             continue
+        if message.recorded != "ours" and not _asks(trace, message):
+            continue  # what it answers may have been said before the recording began
         transaction_id = message.reading.envelope.transaction_id
         opened = _opened(trace).get((message.receiver, transaction_id), message.number)
         yield outcome(
@@ -64,6 +66,21 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
             expected=f"a transaction that {message.receiver} opened",
             pointer=message.context_pointer("transaction_id"),
         )
+
+
+def _asks(trace: Trace, callback: Message) -> bool:
+    """Tell whether the receiver of a callback asked something that it may answer, anywhere."""
+    asked = callback.receiver, callback.action.removeprefix("on_")
+    return _first_asked(trace).get(asked, callback.number) < callback.number
+
+
+@once
+def _first_asked(trace: Trace) -> dict[tuple[str | None, str], int]:
+    """Find the first request of each sender and action."""
+    first: dict[tuple[str | None, str], int] = {}
+    for request in trace.requests:
+        first.setdefault((request.sender, request.action), request.number)
+    return first
 
 
 @once
@@ -100,6 +117,15 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
         seen.add(key)
 
 
+def _withdrawn(trace: Trace) -> set[str | None]:
+    """Name the transactions whose contract was cancelled: their confirm is answered by that."""
+    return {
+        message.reading.envelope.transaction_id
+        for message in trace.of("on_cancel")
+        if message.reading.error is None
+    }
+
+
 @rule(
     "COR-004",
     "MUST",
@@ -107,9 +133,15 @@ def message_ids_are_fresh(trace: Trace) -> Iterator[Outcome]:
     judges=ASKED,
 )
 def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
-    """A request that was acknowledged gets its callback before its ttl has passed."""
+    """A request that was acknowledged gets its callback before its ttl has passed.
+
+    A confirm whose contract is cancelled before it binds is answered by on_cancel.
+    """
+    withdrawn = _withdrawn(trace)
     for request in trace.requests:
         if request.ack is None or request.ends_here or request.deadline_s is None:
+            continue
+        if request.action == "confirm" and request.reading.envelope.transaction_id in withdrawn:
             continue
         callbacks = trace.callbacks_of(request)
         in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)

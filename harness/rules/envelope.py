@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from gridwitness.address import is_http_address
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
+from gridwitness.formats import is_date_time, is_uuid
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
-from gridwitness.story import PARTICIPANT
+from gridwitness.story import BAP, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -36,25 +34,30 @@ def body_has_context_and_content(trace: Trace) -> Iterator[Outcome]:
             context is not None and content.object() is not None,
             by=message.sender,
             message=message,
-            observed="no JSON object" if message.body is None else f"members {_members(message)}",
+            observed=_content(message),
             expected="the members context and message (or error), each an object",
         )
 
 
-def _members(message: Message) -> str:
+def _content(message: Message) -> str:
     body: object = message.body
-    return ", ".join(sorted(cast("dict[str, object]", body))) if isinstance(body, dict) else "none"
+    if body is None:
+        problem = message.parsed.problem
+        return f"no JSON: {problem}" if problem else "no JSON object"
+    names = sorted(cast("dict[str, object]", body)) if isinstance(body, dict) else ["none"]
+    return f"members {', '.join(names)}"
 
 
 @rule("ENV-002", "MUST", source=D12)
 def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
     """The context carries every mandatory field."""
     for message in trace.beckn:
-        if message.dialect is None:
+        if message.dialect is None or message.is_foreign:
             continue
         envelope = message.reading.envelope
         mandatory = DIALECTS[message.dialect].mandatory_context
-        missing = [name for name in mandatory if getattr(envelope, name) is None]
+        open_ = _OPEN.get(message.action, ()) if message.recorded != "ours" else ()
+        missing = [n for n in mandatory if getattr(envelope, n) is None and n not in open_]
         keys = [DIALECTS[message.dialect].context_key(name) for name in missing]
         yield outcome(
             not missing,
@@ -66,12 +69,21 @@ def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
         )
 
 
+_OPEN = {
+    "discover": ("bpp_id", "bpp_uri"),
+    **dict.fromkeys(("catalog/publish", "catalog_publish"), ("bap_id", "bap_uri")),
+    **dict.fromkeys(("catalog/on_publish", "on_catalog_publish"), ("bap_id", "bap_uri")),
+}
+"""What has no counterparty when it is said to a discovery or catalogue service; whether ours
+was, we know, and of recorded traffic nobody does."""
+
+
 @rule("ENV-003", "MUST", source="Beckn v2 docs, 12, section 7; NFH-008, CTX_ACTION_MISMATCH")
 def action_names_the_endpoint(trace: Trace) -> Iterator[Outcome]:
     """The action in the context is that of the endpoint the message is posted to."""
     for message in trace.beckn:
         action = message.reading.envelope.action
-        if action is not None:
+        if action is not None and message.recorded != "body":
             yield outcome(
                 action == message.action,
                 by=message.sender,
@@ -87,7 +99,7 @@ def version_is_that_of_the_protocol(trace: Trace) -> Iterator[Outcome]:
     """The version in the context is 2.0.0."""
     for message in trace.beckn:
         version = message.reading.envelope.version
-        if version is not None:
+        if version is not None and not message.is_foreign:
             yield outcome(
                 version == VERSION,
                 by=message.sender,
@@ -105,7 +117,7 @@ def timestamp_has_a_zone(trace: Trace) -> Iterator[Outcome]:
         timestamp = message.reading.envelope.timestamp
         if timestamp is not None:
             yield outcome(
-                _is_date_time(timestamp),
+                is_date_time(timestamp),
                 by=message.sender,
                 message=message,
                 observed=timestamp,
@@ -138,20 +150,13 @@ def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
             value = getattr(message.reading.envelope, field)
             if value is not None and not _echoes(trace, message, field):
                 yield outcome(
-                    _is_uuid(value),
+                    is_uuid(value),
                     by=message.sender,
                     message=message,
                     observed=value,
                     expected="a UUID",
                     pointer=message.context_pointer(field),
                 )
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 @rule("ENV-008", "MUST", source="Beckn v2.0.0, api: the shape of Context in each published line")
@@ -187,7 +192,7 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             if value is None or right is None or _echoes(trace, message, field):
                 continue
             # Who is known as a BPP may be called back elsewhere: adapters have a receiver a side.
-            elsewhere = field == "bap_uri" and trace.role(actor) != PARTICIPANT
+            elsewhere = field == "bap_uri" and trace.role(actor) not in (PARTICIPANT, BAP)
             yield outcome(
                 is_http_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
                 by=message.sender,
@@ -202,7 +207,7 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
 def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
     """What a message carries can be read: objects, numbers and texts where they belong."""
     for message in trace.beckn:
-        if message.dialect is None:
+        if message.dialect is None or message.is_foreign:
             continue
         problems = message.reading.problems
         first = problems[0] if problems else None
@@ -213,6 +218,39 @@ def slots_can_be_read(trace: Trace) -> Iterator[Outcome]:
             observed=f"{first.pointer.rpartition('/')[2]} {first.message}" if first else "",
             expected=f"a value of the right type, here and in {len(problems) - 1} further places",
             pointer=first.pointer if first else "",
+        )
+
+
+@rule("ENV-011", "SHOULD", source="RFC 8259, section 4 (names are unique); RFC 7493, section 2.3")
+def keys_are_unique(trace: Trace) -> Iterator[Outcome]:
+    """No object of a message repeats a key, which two readers may read differently."""
+    for message in trace.beckn:
+        if message.body is None:
+            continue
+        repeated = message.parsed.repeated
+        yield outcome(
+            not repeated,
+            by=message.sender,
+            message=message,
+            observed=f"a key again, here and in {len(repeated) - 1} further places",
+            expected="each key once in an object",
+            pointer=repeated[0] if repeated else "",
+        )
+
+
+@rule("ENV-012", "MUST", source="Beckn v2.0.0 rc and LTS, api, message bodies: order and contract")
+def generation_is_that_of_the_edition(trace: Trace) -> Iterator[Outcome]:
+    """A message is of the generation of the protocol that its edition speaks."""
+    for message in trace.beckn:
+        if message.dialect != trace.scene.dialect:
+            continue
+        yield outcome(
+            message.generation == trace.scene.dialect,
+            by=message.sender,
+            message=message,
+            observed=f"a message of generation {message.generation}",
+            expected=f"generation {trace.scene.dialect}, which {trace.scene.edition} speaks",
+            pointer="/message",
         )
 
 
@@ -234,19 +272,3 @@ def _said(trace: Trace) -> dict[tuple[str, str | None, str, str], int]:
             if field != "at":
                 first.setdefault((request.action, request.sender, field, value), request.number)
     return first
-
-
-DATE_TIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
-
-
-def _is_date_time(text: str) -> bool:
-    """Tell whether a text is an RFC 3339 date-time; a leap second is one."""
-    if not DATE_TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text.upper().replace(":60", ":59"))
-    except ValueError:
-        return False
-    return True

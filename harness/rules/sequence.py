@@ -87,7 +87,8 @@ def _step(trace: Trace, message: Message) -> Step | None:
 
 
 def _missing_content(step: Step, message: Message) -> list[str]:
-    return [word for word in step.carries if not CARRIES[word](message.reading)]
+    known = (word for word in step.carries if word in CARRIES)
+    return [word for word in known if not CARRIES[word](message.reading)]
 
 
 def _on_time(trace: Trace, message: Message) -> bool:

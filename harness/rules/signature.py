@@ -115,7 +115,10 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
         # Nothing is chained to what has no signature, or is in nobody's dialect.
         header = signing.parse_header(message.headers.get("authorization", ""))
         chainable = header is not None and message.dialect is not None
-        if edition.ack_form == "signed-header" and ack is not None and chainable:
+        signed = message.answer is not None and "signature" in message.answer.headers
+        unchecked = signed and message.recorded != "ours"
+        due = chainable and ack is not None and not unchecked
+        if edition.ack_form == "signed-header" and due:
             answered = message.answer_signature
             yield outcome(
                 answered is not None and answered.is_valid,

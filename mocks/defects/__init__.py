@@ -9,11 +9,35 @@ that its rule fires, and no MUST rule that the defect does not name.
 
 from __future__ import annotations
 
-from gridwitness.mocks.defects import market, participant, transport, wire
+from gridwitness.mocks.defects import (
+    amounts,
+    generation,
+    lifecycle,
+    lineage,
+    linked_data,
+    market,
+    participant,
+    shape,
+    specification,
+    transport,
+    wire,
+)
 from gridwitness.mocks.defects.base import Defect
 
 __all__ = ["DEFECTS", "Defect"]
 
-_MODULES = (wire, transport, market, participant)
+_MODULES = (
+    amounts,
+    generation,
+    lifecycle,
+    lineage,
+    linked_data,
+    market,
+    participant,
+    shape,
+    specification,
+    transport,
+    wire,
+)
 
 DEFECTS = {defect.name: defect for module in _MODULES for defect in module.DEFECTS}

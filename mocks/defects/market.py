@@ -238,7 +238,7 @@ DEFECTS = (
         "LCK-001",
         "tells participants their trade before the utility has locked it",
         Conduct(binds_before_lock=True),
-        also=("ORD-001",),
+        also=("LIF-002", "LIF-004", "ORD-001"),
     ),
     Defect(
         "locks-something-else",

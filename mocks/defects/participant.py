@@ -96,7 +96,7 @@ DEFECTS = (
         "ENV-010",
         "writes a number of its init as text with a unit",
         in_body("init", text_price),
-        also=("ORD-004",),
+        also=("LIN-010", "ORD-004"),
     ),
     # -- ACK
     _defect(
@@ -116,6 +116,7 @@ DEFECTS = (
         "ACK-003",
         "acknowledges callbacks with HTTP 202",
         in_answer(_accepted),
+        also=("SHP-004",),
     ),
     # -- SIG
     _defect(
@@ -150,6 +151,7 @@ DEFECTS = (
         "ORD-001",
         "offers its curve without having asked what is on offer",
         Conduct(leaves_out=frozenset({"discover"})),
+        also=("SHP-008",),
     ),
     _defect(
         "selects",
