@@ -280,6 +280,7 @@ DEFECTS = (
         in_answer(_with_the_catalogue),
         SIGNATURES,
         "A message signed three seconds ahead",
+        also=("SHP-004",),
     ),
     _defect(
         "fails-over-a-key-id",
