@@ -19,7 +19,7 @@ import time
 from collections import Counter, deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,8 +31,9 @@ from gridwitness.errors import UserError
 from gridwitness.judgement import SEVERITY, Finding, Judgement, Verdict, five_lines, gravest, judge
 from gridwitness.recordings.files import MEND, Flow, Heard, PassedOver, read_flow, recorded
 from gridwitness.recordings.flows import EDITION_OF, Terms
-from gridwitness.report import SCHEMA, finding_record, write_streamed
+from gridwitness.report import SCHEMA, describe, finding_record, write_streamed
 from gridwitness.rules import rules
+from gridwitness.specification import laid_beside
 from gridwitness.trace import Scene, Trace
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Audited:
     """What became of a flow, ready to be written: one record a flow, a finding or a message.
 
     spoken counts messages by generation, broken findings by rule, examined what each rule
-    of the edition looked at.
+    of the edition looked at. read and unresolved tell what of the specification laid
+    beside was read for this flow, and which references led nowhere.
     """
 
     verdict: Verdict
@@ -73,6 +75,8 @@ class Audited:
     examined: dict[str, int]
     verdicts: dict[str, Verdict]
     passed_over: tuple[PassedOver, ...]
+    read: tuple[str, ...] = ()
+    unresolved: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def audit_flow(flow: Flow, terms: Terms) -> Audited:
@@ -83,8 +87,19 @@ def audit_flow(flow: Flow, terms: Terms) -> Audited:
     except UserError as error:
         scene = Scene(flow.source, flow.name, "everybody", "order", EDITION_OF["order"], "strict")
         return _told(flow, Heard(Trace(scene, ()), ()), None, str(error), begun_s)
-    judgement = judge(heard.trace, heard.trace.scene.subject)
-    return _told(flow, heard, judgement, "", begun_s)
+    if terms.specification is None:
+        judgement = judge(heard.trace, heard.trace.scene.subject)
+        return _told(flow, heard, judgement, "", begun_s)
+    beside = laid_beside(terms.specification)
+    known, lost = set(beside.read), beside.unresolved.keys()
+    scene = replace(heard.trace.scene, specification=beside.label)
+    trace = replace(heard.trace, scene=scene, specification=beside)
+    judgement = judge(trace, scene.subject)
+    return replace(
+        _told(flow, replace(heard, trace=trace), judgement, "", begun_s),
+        read=tuple(set(beside.read) - known),
+        unresolved={url: why for url, why in beside.unresolved.items() if url not in lost},
+    )
 
 
 def _told(
@@ -244,6 +259,8 @@ class Totals:
     findings: int = 0
     files: int = 0
     passed_over: int = 0
+    read: set[str] = field(default_factory=set[str])
+    unresolved: dict[str, str] = field(default_factory=dict[str, str])
 
     def add(self, one: Audited) -> None:
         self.flows[one.verdict] += 1
@@ -251,6 +268,8 @@ class Totals:
         self.broken += one.broken
         self.findings += len(one.findings)
         self.passed_over += len(one.passed_over)
+        self.read.update(one.read)
+        self.unresolved |= one.unresolved
         for dialect, edition in one.editions.items():
             self.editions.setdefault(dialect, set()).add(edition)
         for rule_id, number in one.examined.items():
@@ -382,6 +401,9 @@ def _report(
         },
         "strictness": terms.strictness,
         "command": command,
+        "specification": describe(laid_beside(terms.specification), totals.read, totals.unresolved)
+        if terms.specification
+        else None,
         "audit": {
             "paths": [str(path) for path in paths],
             "files": totals.files,

@@ -173,7 +173,7 @@ def certify(  # noqa: PLR0913 (each is an option)
 
 
 @app.command("audit")
-def audit_recordings(
+def audit_recordings(  # noqa: PLR0913 (each is an option)
     paths: Annotated[list[Path], typer.Argument(help="Traces, folders, JSON Lines or HAR files.")],
     out: Out = Path("audit"),
     edition: Annotated[
@@ -181,6 +181,7 @@ def audit_recordings(
     ] = None,
     strictness: Annotated[str, typer.Option(help="strict or deployed.")] = "strict",
     as_json: AsJson = False,  # noqa: FBT002
+    spec: Spec = None,
 ) -> None:
     """Judge recorded traffic by the same rules: a verdict a flow and a message.
 
@@ -194,7 +195,7 @@ def audit_recordings(
             f"{strictness!r} is unknown", where="--strictness", mend="strict or deployed"
         )
     words = ["gridwitness", "audit", *map(str, paths), "--strictness", strictness]
-    words += [word for name in chosen for word in ("--edition", name)]
+    words += [word for name in chosen for word in ("--edition", name)] + _spec_option(spec)
     for path in paths:
         if path.resolve().is_relative_to(out.resolve()):
             raise UserError(
@@ -206,7 +207,7 @@ def audit_recordings(
         told = flow_line(one.verdict, one.messages, one.title), *map(safe, one.lines)
         typer.echo("\n    ".join(told), err=as_json)
 
-    terms = Terms(known_editions(chosen), strictness)
+    terms = Terms(known_editions(chosen), strictness, _laid_beside(spec))
     found = audit(paths, terms, out, command=shlex.join(words), tell=tell)
     if as_json:
         with (out / "report.json").open(encoding="utf-8") as file:

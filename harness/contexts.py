@@ -57,11 +57,15 @@ _SCHEMES = frozenset(("http", "https", "urn", "did", "mailto", "tag", "tel", "ge
 
 UNPREFIXED = frozenset(
     (
-        *("address", "bestRating", "channels", "components", "currency", "description"),
-        *("applicableQuantity", "eligibleQuantity", "maxQuantity", "minQuantity"),
-        *("expires_at", "feedback", "geo", "hours", "phone", "tl_method", "trackingAction"),
-        *("trackingStatus", "type", "unitCode", "unitQuantity", "unitText", "value"),
-        "worstRating",
+        *("address", "addressCountry", "addressLocality", "addressRegion", "aggregate"),
+        *("applicableQuantity", "bbox", "bestRating", "channels", "code", "comments"),
+        *("components", "coordinates", "currency", "data", "description", "details"),
+        *("eligibleQuantity", "error", "expires_at", "extendedAddress", "feedback"),
+        *("feedbackForm", "geo", "geometries", "hours", "max", "maxQuantity"),
+        *("message", "mime_type", "min", "minQuantity", "phone", "postalCode"),
+        *("received", "streetAddress", "submission_id", "tags", "tl_method"),
+        *("trackingAction", "trackingStatus", "type", "unitCode", "unitQuantity"),
+        *("unitText", "url", "value", "worstRating"),
     )
 )
 """What the core's schema spells without its prefix (Beckn 2.0.0 rc, attributes of the core)."""

@@ -10,7 +10,6 @@ import hashlib
 import inspect
 import re
 import shlex
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from gridwitness.profile import SEATS
 from gridwitness.registry import Record
 from gridwitness.rules import rules
 from gridwitness.signing import read_private_key
-from gridwitness.specification import read_specification
+from gridwitness.specification import laid_beside
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
@@ -99,14 +98,8 @@ def last_confirms_late() -> bool:
 def specification(casting: Casting, plan: Plan) -> Specification | None:
     """What is laid beside: what the plan says, or our example where a defect of it is tried."""
     if casting.defect and rules()[DEFECTS[casting.defect].breaks].needs_specification:
-        return _laid_beside(str(EXAMPLE))
-    return _laid_beside(plan.specification) if plan.specification else None
-
-
-@cache
-def _laid_beside(path: str) -> Specification:
-    """Read a specification once a process."""
-    return read_specification(path)
+        return laid_beside(str(EXAMPLE))
+    return laid_beside(plan.specification) if plan.specification else None
 
 
 @pytest.fixture

@@ -348,7 +348,12 @@ class _Walk:
             if meaning in ("@list", "@set"):
                 place = spot.member(name)._replace(here=spot.whole or spot.here)
                 self.pointers[place.here] = place.there
-                return self._value(_array(value), active, key, place)
+                if isinstance(value, list) or value is None:
+                    return self._value(_array(value), active, key, place)
+                place = place._replace(here=f"{place.here}/0")
+                self.pointers[place.here] = place.there
+                one = self._value(value, active, key, place)
+                return [] if one is _ABSENT else [one]
         canonical: dict[str, Json] = {}
         if "@context" in members:
             canonical["@context"] = members["@context"]

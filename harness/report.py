@@ -23,7 +23,7 @@ from gridwitness.errors import UserError
 from gridwitness.judgement import RED, SEVERITY, Finding, Verdict, gravest, required
 from gridwitness.junit import write_junit, write_junit_streamed
 from gridwitness.rules import rules
-from gridwitness.specification import read_specification
+from gridwitness.specification import laid_beside
 from gridwitness.specification.faults import count
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _specification(plan: Plan, records: list[ScenarioRecord]) -> dict[str, Any] 
     """Tell what was laid beside and how the documents that were needed are themselves."""
     if plan.specification is None:
         return None
-    beside = read_specification(plan.specification)
+    beside = laid_beside(plan.specification)
     read = {document for record in records for document in record.read}
     return describe(beside, read, {k: v for r in records for k, v in r.unresolved.items()})
 
@@ -249,7 +249,7 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
     in one where no scenario did, it is untestable whatever the others show.
     """
     lines: list[dict[str, Any]] = []
-    beside = read_specification(plan.specification) if plan.specification else None
+    beside = laid_beside(plan.specification) if plan.specification else None
     parts = {c.dialect: beside.parts(c.dialect) if beside else () for c in plan.castings}
     places = sorted({(c.seat, c.dialect, c.edition) for c in plan.castings})
     judged = {

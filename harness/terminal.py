@@ -147,6 +147,8 @@ def print_audit(report: dict[str, Any], out: str, console: Console | None = None
         f"{fault} in {summary['messages']} messages of {found['files']} files"
         f" by {judging} rules that had something to judge; {found['duration_s']:.1f} s"
     )
+    if report["specification"]:
+        words["specification"] = specification_line(report["specification"])
     for text in words.values():
         console.print(Text(safe(text)), soft_wrap=True)
     console.print(Text(f"report: {out}/report.json"))

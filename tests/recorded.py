@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridwitness.dialects import DIALECTS
 from gridwitness.judgement import judge
+from gridwitness.story import BAP, BAP_AND_BPP, BPP
 from gridwitness.trace import Message, Scene, Trace
 
 if TYPE_CHECKING:
@@ -40,13 +41,20 @@ def message(number: int, raw: bytes) -> Message:
         raw=raw,
         at="",
         sent_s=float(number),
+        recorded="body",
     )
 
 
 def recorded(dialect: str, bodies: Iterable[bytes]) -> Trace:
     """Give a trace of messages in the order in which they came."""
     messages = tuple(message(n, raw) for n, raw in enumerate(bodies, start=1))
-    scene = Scene("recorded", "recorded", "BAP", dialect, EDITIONS[dialect], "strict")
+    roles: dict[str, str] = {}
+    for one in messages:
+        parties = (one.sender, one.receiver)
+        for role, party in zip((BPP, BAP) if one.is_callback else (BAP, BPP), parties, strict=True):
+            known = roles.setdefault(str(party), role)
+            roles[str(party)] = role if known == role else BAP_AND_BPP
+    scene = Scene("recorded", "recorded", "BAP", dialect, EDITIONS[dialect], "strict", roles=roles)
     return Trace(scene, messages)
 
 

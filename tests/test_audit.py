@@ -237,7 +237,7 @@ def test_every_published_message_gets_a_verdict():
 
 def test_judge_never_blames_a_known_role_that_is_not_there(sandbox):
     trace = small_market(sandbox)
-    strangers = dict.fromkeys(trace.scene.roles, "BPP")
+    strangers = dict.fromkeys(trace.scene.roles, "gateway")
     unknown = replace(trace, scene=replace(trace.scene, roles=strangers))
     judged = judge(unknown, None)
     narrow = [rule.id for rule in rules().values() if rule.judges]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gridwitness.dialects.order import CORE_CONTEXT
 from gridwitness.errors import UserError
 from gridwitness.judgement import judge
 from gridwitness.recordings import files, lines
@@ -40,7 +41,19 @@ def body(action: str, transaction: str = "1", **context: Any) -> dict[str, Any]:
         "message_id": f"10000000-0000-4000-8000-00000000000{transaction}",
         "timestamp": "2026-04-01T08:30:00Z",
     }
-    order = {"beckn:id": "o-1"}
+    order = {
+        "@context": CORE_CONTEXT,
+        "@type": "beckn:Order",
+        "beckn:id": "o-1",
+        "beckn:orderStatus": "PENDING",
+        "beckn:seller": "seller.example",
+        "beckn:buyer": {
+            "@context": CORE_CONTEXT,
+            "@type": "beckn:Buyer",
+            "beckn:id": "buyer.example",
+        },
+        "beckn:orderItems": [{"beckn:orderedItem": "energy"}],
+    }
     return {"context": known | context, "message": {"order": order}}
 
 

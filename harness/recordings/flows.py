@@ -41,10 +41,14 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class Terms:
-    """By what a recording is judged: an edition a dialect, and how strictly."""
+    """By what a recording is judged: an edition a dialect, how strictly, what is laid beside.
+
+    specification is the path of the official documents, None when there are none.
+    """
 
     editions: Mapping[str, str]
     strictness: str = "strict"
+    specification: str | None = None
 
 
 def in_order(pieces: Sequence[Piece]) -> list[Piece]:

@@ -12,6 +12,7 @@ faults       what is wrong with the specification itself
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -376,3 +377,9 @@ def _declared(schema: Any) -> str | None:  # noqa: ANN401 (any JSON value)
     note: Any = cast("dict[str, Any]", schema).get("x-jsonld") if isinstance(schema, dict) else None
     kind: Any = cast("dict[str, Any]", note).get("@type") if isinstance(note, dict) else None
     return kind if isinstance(kind, str) else None
+
+
+@cache
+def laid_beside(path: str) -> Specification:
+    """Read a specification once a process; see `read_specification`."""
+    return read_specification(path)
