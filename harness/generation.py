@@ -26,6 +26,7 @@ Generation = Literal["1.x", "pre-rc", "order", "contract", "unknown"]
 
 _PRE_RC = frozenset({"beckn:items", "beckn:offers", "beckn:fulfillments", "beckn:payments"})
 _1X_ORDER = frozenset({"billing", "fulfillments", "id", "items", "payments", "provider", "quote"})
+_RC_MESSAGE = frozenset({"filters", "text_search", "spatial", "media_search"})
 _1X_MESSAGE = frozenset({"catalog", "order_id", "cancellation_reason_id"})
 
 
@@ -39,7 +40,7 @@ def generation_of(body: Json) -> Generation:
     told = _by_content(message)
     if told is not None:
         return told
-    if "catalogs" in message:
+    if "catalogs" in message or spelt == "contract":
         return spelt
     version = _object(_object(body).get("context")).get("version")
     return "1.x" if isinstance(version, str) and version.startswith("1.") else spelt
@@ -52,6 +53,8 @@ def _by_content(message: Mapping[str, Json]) -> Generation | None:
     if not _PRE_RC.isdisjoint(order):
         return "pre-rc"
     if any(key.startswith(("beckn:", "@")) for key in order):
+        return "order"
+    if not _RC_MESSAGE.isdisjoint(message):
         return "order"
     is_old = not (_1X_ORDER.isdisjoint(order) and _1X_MESSAGE.isdisjoint(message))
     return "1.x" if is_old else None

@@ -41,6 +41,10 @@ DEFECTS = (
         "calls a settled contract by a state that does not exist",
         in_contract("on_status", lambda c: replace(c, status="SETTLED")),
         scenario=ONE_PRICE,
+        also=(
+            "SHP-001",
+            "SHP-002",
+        ),
     ),
     Defect(
         "activates-what-is-only-offered",
@@ -94,6 +98,7 @@ DEFECTS = (
         "binds a contract without saying which",
         in_contract("on_confirm", lambda c: replace(c, contract_id=None)),
         scenario=ONE_PRICE,
+        also=("SHP-008",),
     ),
     Defect(
         "asks-to-be-paid-at-once",
@@ -101,6 +106,10 @@ DEFECTS = (
         "asks for a payment in its catalogue",
         in_body("on_discover", _asks_to_be_paid),
         scenario=ONE_PRICE,
+        also=(
+            "LD-002",
+            "SHP-001",
+        ),
     ),
     Defect(
         "activates-its-own-offer",

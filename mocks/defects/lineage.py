@@ -102,6 +102,7 @@ DEFECTS = (
         "has a trade locked under another contract id than it was approved under",
         in_contract("confirm", lambda c: replace(c, contract_id=f"{c.contract_id}-2")),
         scenario=ONE_PRICE,
+        also=("SHP-007",),
     ),
     Defect(
         "confirms-another-offer",

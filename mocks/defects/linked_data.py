@@ -79,6 +79,7 @@ DEFECTS = (
         "gives the blocks of on_init a type that is in no vocabulary",
         in_body("on_init", _in_blocks(_invented_type)),
         scenario=CAR_AND_ROOF,
+        also=("SHP-005",),
     ),
     Defect(
         "defines-a-relative-prefix",

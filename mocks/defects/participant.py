@@ -186,9 +186,9 @@ DEFECTS = (
         in_contract("init", falling),
     ),
     _defect(
-        "offers-another-interval",
-        "MKT-011",
-        "offers its curve for an interval of twice the length",
-        in_contract("init", longer),
+        "confirms-another-interval",
+        "LIN-006",
+        "confirms its curve for an interval of twice the length",
+        in_contract("confirm", longer),
     ),
 )

@@ -109,6 +109,7 @@ DEFECTS = (
         "writes a member into its on_confirm that no dialect knows",
         in_body("on_confirm", _each(_with_mood, _with_mood)),
         scenario=MARKET,
+        also=("LD-002",),
     ),
     Defect(
         "invents-a-status",
@@ -116,6 +117,7 @@ DEFECTS = (
         "gives what is agreed a status that the protocol does not have",
         in_body("on_init", _each(_half_sure_order, _half_sure_contract)),
         scenario=MARKET,
+        also=("LIF-001",),
     ),
     Defect(
         "answers-flags-in-words",
