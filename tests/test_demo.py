@@ -96,7 +96,7 @@ def test_every_rule_is_exercised_in_every_seat_that_it_judges(report: dict):
             if rule.when_stated:
                 verdict = "passed" if place["exercised"] else "not_applicable"
                 assert place["verdict"] == verdict, line
-            elif rule.can_judge(place["seat"]):
+            elif rule.can_judge(place["seat"]) and not rule.needs_specification:
                 assert (place["verdict"], place["exercised"] > 0) == ("passed", True), line
             else:
                 assert (place["verdict"], place["exercised"]) == ("not_applicable", 0), line
@@ -157,7 +157,7 @@ def test_a_changed_trace_is_noticed(out: Path, gridwitness, tmp_path: Path):
 
     copy = tmp_path / "copy"
     shutil.copytree(out / "out", copy)
-    trace = next((copy / "traces").iterdir())
+    trace = next(file for file in (copy / "traces").iterdir() if b"roof" in file.read_bytes())
     trace.write_bytes(trace.read_bytes().replace(b"roof", b"root", 1))
     ran = gridwitness("report", "copy")
     assert ran.status == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -91,7 +92,10 @@ class SettlesByUpdate(ClearingAgent):
             return await super().reply(request, say)
         news = replace(say.contract, settlement=None, readings=(), status="ACTIVE")
         await super().reply(request, Say(contract=news))
-        return await super().reply(replace(request, action="update"), say)
+        # What nobody asked for has a message id of its own.
+        asked = request.reading.envelope.message_id.encode()
+        raw = request.raw.replace(asked, str(uuid.uuid4()).encode())
+        return await super().reply(replace(request, action="update", raw=raw), say)
 
 
 @pytest.mark.parametrize("kind", [ReportsProgress, SettlesByUpdate])
