@@ -147,8 +147,8 @@ _ATTRIBUTE = re.compile(r'\s*([A-Za-z]+)="([^"]*)"\s*(?:,|$)')
 def parse_header(value: str) -> SignatureHeader | None:
     """Parse a header's value, with or without the word Signature; None when it is malformed."""
     text = value.strip()
-    if text.startswith("Signature "):
-        text = text.removeprefix("Signature ")
+    if text[:10].lower() == "signature ":  # the name of a scheme may be written either way
+        text = text[10:]
     found: dict[str, str] = {}
     position = 0
     while position < len(text):

@@ -38,7 +38,8 @@ class Chapter:
 
     offered: the accepted init; approved: the utility's on_init; agreed: the agent's
     on_init; lock_asked, locked: confirm to and on_confirm from the utility; bound: the
-    agent's on_confirm; metered: the utility's on_status; settled: the agent's report.
+    agent's on_confirm; repeated: the participant's confirm and status; metered: the
+    utility's on_status; news: what the agent tells of a trade under way; settled: its report.
     """
 
     name: str
@@ -48,11 +49,13 @@ class Chapter:
     lock_asked: list[Said] = field(default_factory=list["Said"])
     locked: list[Said] = field(default_factory=list["Said"])
     bound: list[Said] = field(default_factory=list["Said"])
+    repeated: list[Said] = field(default_factory=list["Said"])
     metered: list[Said] = field(default_factory=list["Said"])
+    news: list[Said] = field(default_factory=list["Said"])
     settled: list[Said] = field(default_factory=list["Said"])
 
     def everything(self) -> list[Said]:
-        """Give all that was said, in the order in which it was said."""
+        """Give all that was said first, in the order in which it was said; repeats are none."""
         parts = (
             self.offered,
             self.approved,
@@ -61,6 +64,7 @@ class Chapter:
             self.locked,
             self.bound,
             self.metered,
+            self.news,
             self.settled,
         )
         said = [item for part in parts for item in part]
@@ -112,14 +116,14 @@ def story(trace: Trace) -> dict[str, Chapter]:
         if name not in chapters or contract is None or part is None:
             continue
         if part == "settled" and contract.settlement is None:
-            continue  # news of a trade under way
+            part = "news"
         if message.is_callback or accepted(message):
             getattr(chapters[name], part).append(Said(message, contract))
     return chapters
 
 
 _PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
-    (PARTICIPANT, AGENT): {"init": "offered"},
+    (PARTICIPANT, AGENT): {"init": "offered", "confirm": "repeated", "status": "repeated"},
     (AGENT, UTILITY): {"confirm": "lock_asked"},
     (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
     (AGENT, PARTICIPANT): {

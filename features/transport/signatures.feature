@@ -61,6 +61,6 @@ Feature: A signature is believed when it is right, and only then
       | spoilt                                  | rule    |
       | with unusual white space                | SIG-015 |
       | with an escaped character               | SIG-015 |
-      | signed three seconds ahead              | SIG-015 |
+      | signed three seconds ahead              | SIG-016 |
       | that calls its digest by the other name | SIG-016 |
       | with spaces in its signature header     | SIG-016 |

@@ -191,13 +191,14 @@ class Cursor:
 
     def __truediv__(self, key: str | int) -> Cursor:
         """Go to a member of an object or an item of an array."""
+        # Everything is read through here: what a cast would cost is felt.
         inner: Json = None
-        value = self.value
+        value: Json = self.value
         if isinstance(value, dict):
-            inner = cast("dict[str | int, Json]", value).get(key)
+            inner = value.get(key)  # pyright: ignore[reportUnknownVariableType]
         elif isinstance(value, list) and isinstance(key, int):
-            items = cast("list[Json]", value)
-            inner = items[key] if -len(items) <= key < len(items) else None
+            size = len(value)  # pyright: ignore[reportUnknownArgumentType]
+            inner = value[key] if -size <= key < size else None  # pyright: ignore[reportUnknownVariableType]
         return Cursor(inner, key, self._problems, self)
 
     def __bool__(self) -> bool:
@@ -216,8 +217,8 @@ class Cursor:
         if self.value is not None and not isinstance(self.value, list):
             self.problem("is not an array")
             return
-        for index in range(len(cast("list[Json]", self.value or []))):
-            yield self / index
+        for index, item in enumerate(cast("list[Json]", self.value or [])):
+            yield Cursor(item, index, self._problems, self)
 
     def object(self) -> Cursor | None:
         """Give this cursor if it stands on an object."""

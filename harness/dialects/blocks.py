@@ -12,6 +12,7 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import isodate
@@ -258,6 +259,15 @@ def hours(duration: str) -> Fraction | None:
 
 def duration_s(duration: str) -> Decimal | None:
     """Read an ISO 8601 duration as seconds; None when it is none or has no fixed length."""
+    return _duration_s(duration) if len(duration) <= LONGEST_DURATION else None
+
+
+LONGEST_DURATION = 64
+"""No duration takes more characters."""
+
+
+@lru_cache(maxsize=1024)
+def _duration_s(duration: str) -> Decimal | None:
     try:
         parsed: timedelta | isodate.Duration = isodate.parse_duration(duration)
     except (ValueError, TypeError, OverflowError):

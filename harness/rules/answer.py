@@ -10,6 +10,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from gridwitness.dialects.base import Cursor
 from gridwitness.editions import editions
 from gridwitness.protocol import code_is_listed
 from gridwitness.rules import outcome, rule
@@ -62,6 +63,8 @@ def error_text_leaks_nothing(trace: Trace) -> Iterator[Outcome]:
     for message, _, text, in_answer in _errors(trace):
         if text is not None:
             leak = _LEAK.search(text[:_MOST_SEARCHED])
+            if leak is not None and leak[0].encode() in message.raw and in_answer:
+                leak = None  # it only quotes what was sent
             yield outcome(
                 leak is None,
                 by=message.receiver if in_answer else message.sender,
@@ -77,6 +80,8 @@ _LEAK = re.compile(
     r"Traceback \(most recent call last\)|File \"/|goroutine \d|^panic: |Exception in thread"
     r"|\bat [\w.$<>]{1,80}\([\w.$ ]{1,80}:\d+\)|\.(?:py|js|ts|go|java|rb|php|cs):\d+"
     r"|\b(?:localhost|127\.0\.0\.1|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+)\b"
+    r"|\b172\.(?:1[6-9]|2\d|3[01])\.\d+\.\d+\b|\.svc\.cluster\.local\b|\b[A-Z]:\\\\\w"
+    r"|\b\w*SQL\w*Exception\b|\bat [\w.$]{1,80}\([\w$]{1,80}\.(?:java|kt|scala)\)"
     r"|\b(?:postgres(?:ql)?|mysql|mongodb|redis|amqp)://|PRIVATE KEY"
     r"|(?:^|[\s\"'(])/(?:home|usr|var|opt|app|root|srv)/\w",
     re.MULTILINE,
@@ -122,7 +127,6 @@ _BUSINESS = frozenset(
         "quote",
         "fulfillment",
         "payment",
-        "context",
     ]
 )
 
@@ -171,3 +175,33 @@ def who_is_unauthorized_is_told_how(trace: Trace) -> Iterator[Outcome]:
                 expected='WWW-Authenticate: Signature realm="...",headers="..."',
                 in_answer=True,
             )
+
+
+@rule(
+    "ACK-010",
+    "MUST",
+    source="Beckn v2.0.0, api, AckResponse; NFH-008: messageId of an answer",
+    when_stated=True,
+)
+def answer_names_its_message(trace: Trace) -> Iterator[Outcome]:
+    """An acknowledgement that names a message or transaction names the one it answers."""
+    for message in trace.beckn:
+        if message.ack is None or message.answer is None:
+            continue
+        body = Cursor(message.answer.body, "", [])
+        named = {
+            "transaction_id": (body / "transaction_id").value,
+            "message_id": (body / "message" / "messageId").value,
+        }
+        envelope = message.reading.envelope
+        for field, value in named.items():
+            asked = getattr(envelope, field)
+            if value is not None and asked is not None:
+                yield outcome(
+                    value == asked,
+                    by=message.receiver,
+                    message=message,
+                    observed=f"an answer to {value}",
+                    expected=f"{asked}, as asked",
+                    in_answer=True,
+                )

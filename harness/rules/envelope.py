@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from gridwitness.address import is_http_address
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
+from gridwitness.dues import instant
 from gridwitness.formats import is_date_time, is_uuid
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
@@ -124,6 +126,33 @@ def timestamp_has_a_zone(trace: Trace) -> Iterator[Outcome]:
                 expected="for instance 2026-04-01T08:30:00Z",
                 pointer="/context/timestamp",
             )
+
+
+@rule("ENV-013", "SHOULD", source="Beckn v2.0.0, api, Context.timestamp: the instant of sending")
+def timestamp_is_not_ahead(trace: Trace) -> Iterator[Outcome]:
+    """A message is dated no more than a minute ahead of when it came."""
+    for message in trace.beckn:
+        told = message.reading.envelope.timestamp
+        if told is not None and instant(told) is not None and message.recorded == "ours":
+            yield outcome(
+                not is_dated_ahead(message),
+                by=message.sender,
+                message=message,
+                observed=f"dated {told}, came {message.at}",
+                expected=f"at most {AHEAD.total_seconds():g} s ahead",
+                pointer=message.context_pointer("timestamp"),
+            )
+
+
+AHEAD = timedelta(minutes=1)
+
+
+def is_dated_ahead(message: Message) -> bool:
+    """Tell whether a message that we saw come is dated well after that."""
+    told, came = instant(message.reading.envelope.timestamp), instant(message.at)
+    if told is None or came is None or message.recorded != "ours":
+        return False
+    return told > came + AHEAD
 
 
 @rule("ENV-006", "MUST", source="Beckn v2.0.0, api, Context.ttl (ISO 8601 duration)")

@@ -241,7 +241,7 @@ def request_is_answered_once(trace: Trace) -> Iterator[Outcome]:
             asked[key] = asked.get(key, 0) + 1
             continue
         key = (transaction, message.receiver, message.sender, name, own)
-        if key not in asked or message.deliberate is not None:
+        if key not in asked or message.deliberate is not None or _is_lost(message):
             continue
         answered[key] = answered.get(key, 0) + 1
         yield outcome(
@@ -251,6 +251,13 @@ def request_is_answered_once(trace: Trace) -> Iterator[Outcome]:
             observed=f"{message.action} number {answered[key]}",
             expected=f"one {message.action} a {name}, of which there were {asked[key]}",
         )
+
+
+def _is_lost(callback: Message) -> bool:
+    """Tell whether a callback was refused or not answered: its sender may send it again."""
+    if callback.ack is None:
+        return callback.recorded == "ours"
+    return callback.ack.status != ACK
 
 
 class _Ends:

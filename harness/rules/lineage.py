@@ -22,6 +22,7 @@ from gridwitness.acks import ACK
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
+from gridwitness.rules.envelope import is_dated_ahead
 from gridwitness.story import ASKED, PARTICIPANT, story
 from gridwitness.trace import once
 
@@ -369,6 +370,8 @@ def callback_is_not_older_than_its_request(trace: Trace) -> Iterator[Outcome]:
         asked, told = _dated(request), _dated(message)
         if asked is None or told is None or message.deliberate is not None:
             continue
+        if is_dated_ahead(request):
+            continue
         yield outcome(
             told >= asked - SKEW,
             by=message.sender,
@@ -470,6 +473,8 @@ def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
         transaction, told = _transaction(message), _dated(message)
         if transaction is None or told is None or message.deliberate is not None:
             continue
+        if is_dated_ahead(message):
+            continue
         last = before.get(transaction)
         if last is not None and message.number not in early:
             yield outcome(
@@ -481,3 +486,33 @@ def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
                 pointer="/context/timestamp",
             )
         before[transaction] = told
+
+
+@rule(
+    "LIN-013",
+    "MUST",
+    source=f"beckn/DEG, building blocks, market-based trading; {TABLE}",
+    judges=(PARTICIPANT,),
+)
+def terms_are_repeated_as_told(trace: Trace) -> Iterator[Outcome]:
+    """Who confirms, or asks how it went, repeats limits and charges as on_init told them."""
+    for chapter in story(trace).values():
+        told = chapter.agreed[-1].contract if chapter.agreed else None
+        for said in chapter.repeated if told else ():
+            if told is None or said.message.number < chapter.agreed[-1].message.number:
+                continue
+            pairs = {
+                "charges": (said.contract.charges, told.charges),
+                "approval": (said.contract.approval, told.approval),
+            }
+            for name, (again, first) in pairs.items():
+                if again is None or first is None:
+                    continue
+                yield outcome(
+                    again == first,
+                    by=said.message.sender,
+                    message=said.message,
+                    observed=f"other {name} than on_init told",
+                    expected=f"the {name} of on_init",
+                    pointer=again.pointer(),
+                )

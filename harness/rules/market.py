@@ -16,6 +16,7 @@ from gridwitness.reference_impl.curves import OfferError
 from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.equilibrium import Violation
     from gridwitness.rules import Outcome
     from gridwitness.story import Chapter, Said
-    from gridwitness.trace import Trace
-    from gridwitness.views import EnergyContract, OfferCurve
+    from gridwitness.trace import Message, Trace
+    from gridwitness.views import EnergyContract, Offer, OfferCurve
 
 CLEARING = "reference_impl/README.md, Clearing"
 DEG = "beckn/DEG, building blocks, market-based trading"
@@ -97,7 +98,7 @@ def approval_is_passed_on(trace: Trace) -> Iterator[Outcome]:
         granted = _last_grant(chapter)
         if granted is None:
             continue
-        for said in (*chapter.agreed, *chapter.bound, *chapter.settled):
+        for said in (*chapter.agreed, *chapter.bound, *chapter.news, *chapter.settled):
             told = said.contract
             if told.approval is None and told.charges is None:
                 continue
@@ -188,9 +189,17 @@ def price_is_one(trace: Trace) -> Iterator[Outcome]:
     judges=(AGENT,),
 )
 def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
-    """A clearing agent offers to pay as clear, and names itself and the interval."""
+    """A clearing agent offers to pay as clear, and names itself and the interval.
+
+    One of the pages that answer a search does.
+    """
+    pages: dict[tuple[str | None, str | None], list[Message]] = {}
     for message in trace.of("on_discover"):
-        offers = message.reading.offers
+        key = message.receiver, message.reading.envelope.transaction_id
+        pages.setdefault(key, []).append(message)
+    for answers in pages.values():
+        message = answers[-1]
+        offers = [offer for page in answers for offer in page.reading.offers]
         right = any(
             offer.pricing_model == "PAY_AS_CLEAR" and offer.clearing_agent_id and offer.interval
             for offer in offers
@@ -235,7 +244,8 @@ def approval_fits_the_meter(trace: Trace) -> Iterator[Outcome]:
 def result_is_told_once(trace: Trace) -> Iterator[Outcome]:
     """A participant is told one result, and whatever repeats it repeats it unchanged."""
     for chapter in story(trace).values():
-        told = [s for s in (*chapter.bound, *chapter.settled) if s.contract.clearing is not None]
+        heard = *chapter.bound, *chapter.news, *chapter.settled
+        told = [s for s in heard if s.contract.clearing is not None]
         for said in told:
             yield outcome(
                 said.contract.clearing == told[0].contract.clearing,
@@ -284,6 +294,38 @@ def interval_is_the_one_asked_for(trace: Trace) -> Iterator[Outcome]:
                 expected=f"{right.start}, {float(right.duration_h):g} h",
                 pointer=interval.pointer(),
             )
+
+
+@rule("MKT-012", "MUST", source=f"{DEG}: on_discover, on_init: fees", judges=(AGENT,))
+def charges_are_those_offered(trace: Trace) -> Iterator[Outcome]:
+    """What the catalogue says of fees and currency is what on_init agrees."""
+    for chapter in story(trace).values():
+        offered = _offers_to(trace).get(chapter.name, {})
+        for said in chapter.agreed:
+            offer = offered.get(said.contract.offer_id or "")
+            if offer is None or offer.charges is None or said.contract.charges is None:
+                continue
+            named = {k: v for k, v in offer.charges.__dict__.items() if k != "at" and v is not None}
+            agreed = said.contract.charges.__dict__
+            other = [name for name, value in named.items() if agreed[name] != value]
+            yield outcome(
+                not other,
+                by=said.message.sender,
+                message=said.message,
+                observed=", ".join(f"{name.replace('_', ' ')} {agreed[name]}" for name in other),
+                expected=", ".join(f"{named[name]}" for name in other) + ", as offered",
+                pointer=said.contract.charges.pointer(),
+            )
+
+
+@once
+def _offers_to(trace: Trace) -> dict[str, dict[str, Offer]]:
+    """Give the offers that each participant was told, by their ids."""
+    told: dict[str, dict[str, Offer]] = {}
+    for message in trace.of("on_discover"):
+        mine = told.setdefault(message.receiver or "", {})
+        mine.update((offer.offer_id, offer) for offer in message.reading.offers)
+    return told
 
 
 def _instant(text: str) -> datetime | str:

@@ -125,7 +125,7 @@ def charges_are_those_agreed(trace: Trace) -> Iterator[Outcome]:
     """The charges of a result and of its settlement are those that were agreed before."""
     for chapter in story(trace).values():
         agreed = [said.contract.charges for said in chapter.agreed if said.contract.charges]
-        for said in (*chapter.bound, *chapter.settled):
+        for said in (*chapter.bound, *chapter.news, *chapter.settled):
             charges = said.contract.charges
             if charges is None or not agreed:
                 continue

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gridwitness import signing
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.blocks import duration_s
+from gridwitness.dues import instant
 from gridwitness.editions import editions
 from gridwitness.protocol import VERSION, is_known
 from gridwitness.rules import outcome, rule
@@ -162,7 +163,7 @@ def valid_signature_is_not_refused(trace: Trace) -> Iterator[Outcome]:
     on_refusal=True,
 )
 def unusual_signature_is_not_refused(trace: Trace) -> Iterator[Outcome]:
-    """A signature is read with either prefix of the digest, and with spaces in its header."""
+    """A signature is read with either digest prefix, with spaces, and up to 5 s ahead."""
     for message in trace.beckn:
         if _is_welcome(message) and _is_unusual(trace, message):
             yield _not_refused(message)
@@ -179,7 +180,15 @@ def _is_unusual(trace: Trace, message: Message) -> bool:
     usual = editions()[trace.scene.edition].digest_prefix
     if check is not None and check.digest_prefix not in (None, usual):
         return True
-    return _SPACED.search(message.headers.get("authorization", "")) is not None
+    text = message.headers.get("authorization", "")
+    return _SPACED.search(text) is not None or is_ahead(message)
+
+
+def is_ahead(message: Message) -> bool:
+    """Tell whether a message says that it was signed after it was sent."""
+    header = signing.parse_header(message.headers.get("authorization", ""))
+    sent = instant(message.at)
+    return header is not None and sent is not None and header.created_s > sent.timestamp()
 
 
 _SPACED = re.compile(r'",\s')
@@ -255,12 +264,14 @@ def unsupported_version_is_refused(trace: Trace) -> Iterator[Outcome]:
 
 @rule("ENV-022", "MUST", source="Beckn v2 docs, 12, section 7; NFH-008", on_refusal=True)
 def action_of_another_endpoint_is_refused(trace: Trace) -> Iterator[Outcome]:
-    """A message posted to the endpoint of another action is refused with 400."""
+    """A message posted to the endpoint of another action is refused, and not with 500."""
     for message in _read_by_someone(trace):
         action = message.reading.envelope.action
         if action not in (None, message.action) and is_known(message.action):
             reason = f"with the action {action} at {message.action}"
-            yield _refused(message, reason, HTTPStatus.BAD_REQUEST)
+            # Who does not serve that endpoint at all says so.
+            right = HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED
+            yield _refused(message, reason, *right)
 
 
 @rule("ENV-023", "MUST", source="certification draft, C-BPP-01; NFH-008", on_refusal=True)

@@ -12,6 +12,7 @@ from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
+from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
     PARTICIPANT,
     UTILITY,
@@ -370,9 +371,14 @@ def what_is_right_is_accepted(trace: Trace) -> Iterator[Outcome]:
         step, ack = _step(trace, message), message.ack
         if step is None or ack is None or not _is_right(trace, step, message):
             continue
+        if is_ahead(message):
+            continue  # accepting what is signed ahead is SIG-016's
+        # Whom we refuse has said what cannot be accepted; else who refuses is at fault.
+        judged = trace.scene.subject
+        theirs = ack.status != ACK and message.sender == judged and message.receiver != judged
         yield outcome(
             ack.status == ACK,
-            by=message.receiver,
+            by=message.sender if theirs else message.receiver,
             message=message,
             observed=f"{message.action} was refused: {ack.error_code} {ack.error_text or ''}",
             expected="an ACK",

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gridwitness import signing
+from gridwitness.dialects.base import Cursor
 from gridwitness.editions import editions
 from gridwitness.rules import outcome, rule
 from gridwitness.story import ASKED
@@ -39,7 +40,7 @@ def every_message_is_signed(trace: Trace) -> Iterator[Outcome]:
     "SIG-002", "MUST", source="NFH trust model; beckn-onix 806 (signer is the context's identity)"
 )
 def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
-    """The key that signs belongs to the party that the context names as sender."""
+    """Who signs a message is the sender that its context names; who signs an answer answers."""
     for message in trace.beckn:
         check, envelope = message.signature, message.reading.envelope
         named = envelope.bpp_id if message.is_callback else envelope.bap_id
@@ -51,6 +52,26 @@ def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
                 observed=f"signed as {check.subscriber_id}",
                 expected=f"signed as {named}",
             )
+        owner, signer = trace.scene.ids.get(message.receiver or ""), _signer_of_answer(message)
+        if owner is not None and signer is not None:
+            yield outcome(
+                signer == owner,
+                by=message.receiver,
+                message=message,
+                observed=f"an answer signed as {signer}",
+                expected=f"signed as {owner}",
+                in_answer=True,
+            )
+
+
+def _signer_of_answer(message: Message) -> str | None:
+    """Tell who signed an acknowledgement, in its header or in its body."""
+    if message.answer_signature is not None:
+        return message.answer_signature.subscriber_id
+    body = message.answer.body if message.answer else None
+    signature = (Cursor(body, "", []) / "signature").value
+    header = signing.parse_header(signature) if isinstance(signature, str) else None
+    return header.subscriber_id if header else None
 
 
 @rule(
@@ -78,7 +99,7 @@ def bad_signature_is_refused(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("SIG-004", "MUST", source="Beckn v2 docs, 13, section on created and expires")
+@rule("SIG-004", "SHOULD", source="Beckn v2 docs, 13, section on created and expires")
 def signature_is_short_lived(trace: Trace) -> Iterator[Outcome]:
     """A signature expires after it was created, and within a day."""
     for message in trace.beckn:
@@ -117,17 +138,23 @@ def answers_are_chained(trace: Trace) -> Iterator[Outcome]:
         chainable = header is not None and message.dialect is not None
         signed = message.answer is not None and "signature" in message.answer.headers
         unchecked = signed and message.recorded != "ours"
-        due = chainable and ack is not None and not unchecked
+        accepts = message.answer is not None and message.answer.status in _ACCEPTED
+        due = chainable and accepts and ack is not None and not unchecked
         if edition.ack_form == "signed-header" and due:
             answered = message.answer_signature
+            chained = answered is not None and answered.lines == edition.callback_lines
             yield outcome(
-                answered is not None and answered.is_valid,
+                answered is not None and answered.is_valid and chained,
                 by=message.receiver,
                 message=message,
                 observed=f"an acknowledgement with the signature {_status(answered)}",
                 expected="a Signature header over digest and request signature",
                 in_answer=True,
             )
+
+
+_ACCEPTED = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+"""The answers that are signed: a refusal need not be."""
 
 
 def _answers_a_request(trace: Trace, message: Message) -> bool:

@@ -88,6 +88,14 @@ def _steeper(contract: EnergyContract) -> EnergyContract:
     return replace(contract, curve=replace(curve, points=points, at={}))
 
 
+def _less_limited(contract: EnergyContract) -> EnergyContract:
+    approval = contract.approval
+    if approval is None:
+        return contract
+    more_kw = approval.approved_max_trade_kw + 1
+    return replace(contract, approval=replace(approval, approved_max_trade_kw=more_kw))
+
+
 DEFECTS = (
     Defect(
         "changes-its-address",
@@ -191,5 +199,12 @@ DEFECTS = (
         in_contract("confirm", lambda c: replace(c, meter_id=f"{c.meter_id}-other")),
         role=PARTICIPANT,
         scenario=ONE_PRICE,
+    ),
+    Defect(
+        "improves-its-terms",
+        "LIN-013",
+        "confirms under a limit that nobody approved",
+        in_contract("confirm", _less_limited),
+        role=PARTICIPANT,
     ),
 )

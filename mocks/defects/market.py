@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gridwitness.mocks.defects.base import ChangeContract
-    from gridwitness.views import EnergyContract, Reading
+    from gridwitness.views import EnergyContract, Offer, Reading
 
 
 def _cleared(change: Callable[[Decimal], Decimal]) -> ChangeContract:
@@ -152,6 +152,16 @@ def _offer(**fields: str | None) -> Conduct:
     return Conduct(views=views)
 
 
+def _half_the_fee(_sent: str, reading: Reading) -> Reading:
+    def cheaper(offer: Offer) -> Offer:
+        charges = offer.charges
+        if charges is None or charges.fee_per_kwh is None:
+            return offer
+        return replace(offer, charges=replace(charges, fee_per_kwh=charges.fee_per_kwh / 2))
+
+    return replace(reading, offers=tuple(map(cheaper, reading.offers)))
+
+
 DEFECTS = (
     # -- MKT
     Defect(
@@ -210,6 +220,12 @@ DEFECTS = (
         "MKT-008",
         "offers without saying that it is paid as cleared",
         _offer(clearing_agent_id=None),
+    ),
+    Defect(
+        "offers-cheaply",
+        "MKT-012",
+        "names half of its fee in the catalogue",
+        Conduct(views=_half_the_fee),
     ),
     Defect(
         "approves-twice",

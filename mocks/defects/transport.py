@@ -228,7 +228,7 @@ DEFECTS = (
         "goes-by-the-path",
         "ENV-022",
         "does not see that the action is not that of the endpoint",
-        _overlooks("other action"),
+        _overlooks("other action", "unhandled", "says too little"),
         ENVELOPE,
         "A message sent to the place of another action",
     ),

@@ -75,6 +75,14 @@ def text_price(body: dict[str, Any]) -> Json:
     return body | {"message": change(body["message"])[0]}
 
 
+def _to_another(answer: Answer) -> Answer:
+    other = "00000000-0000-4000-8000-000000000000"
+    body = cast("dict[str, Json]", answer.body)
+    if "transaction_id" in body:
+        return replace(answer, raw=dump_json(body | {"transaction_id": other}))
+    return answer
+
+
 DEFECTS = (
     # -- ENV
     Defect(
@@ -110,6 +118,12 @@ DEFECTS = (
         "ENV-005",
         "writes timestamps without a zone",
         in_envelope("on_", timestamp="2026-04-01T08:30:00"),
+    ),
+    Defect(
+        "lives-in-the-future",
+        "ENV-013",
+        "dates its callbacks a year ahead",
+        in_envelope("on_", timestamp="2031-04-01T08:30:00Z"),
     ),
     Defect(
         "writes-a-bare-ttl",
@@ -171,6 +185,12 @@ DEFECTS = (
         "sends NACKs without an error",
         in_answer(_without_reason),
         scenario="An offer that was changed",
+    ),
+    Defect(
+        "answers-another-message",
+        "ACK-010",
+        "acknowledges under an id that nobody asked under",
+        in_answer(_to_another),
     ),
     # -- SIG
     Defect(
