@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from decimal import Decimal
 
-    from gridwitness.reference_impl.curves import Powers
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
     from gridwitness.views import OfferCurve, PowerMarket, View
@@ -197,7 +196,11 @@ def _balanced(message: Message, view: View, name: str, powers_kw: Iterable[Decim
 
 @rule("AMT-008", "MUST", source=f"{VALIDATION}: within the own curve", when_stated=True)
 def cleared_power_lies_on_the_own_curve(trace: Trace) -> Iterator[Outcome]:
-    """A cleared power is one that the party's own curve offers at the price, to a watt."""
+    """A cleared power is one that the party's own curve offers at the price, to a watt.
+
+    A price is told rounded, to a ten-thousandth or more finely; and where one party's
+    approved maximum is stated, it may be less than the curve offers.
+    """
     for message, amounts in stated_by_others(trace):
         market = amounts.market
         for party, curve in market.curves.items() if market else ():
@@ -205,23 +208,34 @@ def cleared_power_lies_on_the_own_curve(trace: Trace) -> Iterator[Outcome]:
             offered = _offered(curve, market) if market else None
             if market is None or power is None or offered is None:
                 continue
+            low_kw, high_kw = offered
+            more_kw = high_kw if power > 0 else -low_kw
+            limited = len(market.curves) == 1 and abs(power) == market.approved_kw <= more_kw
             yield say(
-                offered.low_kw - WATT_KW <= power <= offered.high_kw + WATT_KW,
+                low_kw - WATT_KW <= power <= high_kw + WATT_KW or limited,
                 message,
                 market,
                 party,
                 observed=f"{power} kW for {party} at {market.price_per_kwh}",
-                expected=f"{plain(offered.low_kw)} to {plain(offered.high_kw)} kW",
+                expected=f"{plain(low_kw)} to {plain(high_kw)} kW",
             )
 
 
-def _offered(curve: OfferCurve, market: PowerMarket) -> Powers | None:
+def _offered(curve: OfferCurve, market: PowerMarket) -> tuple[Fraction, Fraction] | None:
+    """Give the least and the most that a curve offers at a price, as far as it is told."""
     if market.price_per_kwh is None:
         return None
+    price, finest = Fraction(market.price_per_kwh), Fraction(1, 10_000)
+    exponent = market.price_per_kwh.as_tuple().exponent
+    step = Fraction(10) ** exponent if isinstance(exponent, int) else finest
+    half = min(step, finest) / 2
     try:
-        return curve.curve().powers_at(Fraction(market.price_per_kwh))
+        whole = curve.curve()
+        low_kw = whole.powers_at(price - half).low_kw
+        high_kw = whole.powers_at(price + half).high_kw
     except OfferError:
         return None
+    return Fraction(low_kw), Fraction(high_kw)
 
 
 @rule("AMT-009", "MUST", source=f"{VALIDATION}: approvedMaxTradeKW", when_stated=True)

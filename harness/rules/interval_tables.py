@@ -237,9 +237,14 @@ def nothing_is_paid_before_every_meter_is_read(trace: Trace) -> Iterator[Outcome
 
 @rule("AMT-026", "MUST", source=f"{FLEX_PAC}: P-6, P-7", when_stated=True)
 def clearing_keeps_the_offered_steps(trace: Trace) -> Iterator[Outcome]:
-    """What is cleared of a stepped offer was offered, at no less than was asked for it."""
+    """What is cleared of a stepped offer was offered, at no less than was asked for it.
+
+    Offers to a stated need are stepped; elsewhere the same columns may hold a curve.
+    """
     for message, amounts in stated_by_others(trace):
         for one in amounts.commitments:
+            if one.need is None:
+                continue
             for number, row in enumerate(one.table.rows if one.table else ()):
                 prices, powers = row.get("OFFER_PRICE", ()), row.get("CAPACITY_OFFERED", ())
                 cleared = next(iter(row.get("CAPACITY_CLEARED", ())), None)
