@@ -95,6 +95,11 @@ class Specification:
         return frozenset(found)
 
     @property
+    def holds_contexts(self) -> bool:
+        """Whether it says anything of contexts: one with API documents alone does not."""
+        return bool(self.library.contexts)
+
+    @property
     def read(self) -> tuple[str, ...]:
         """The documents that were read so far."""
         return tuple(sorted(self.library.read))
