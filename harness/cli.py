@@ -10,6 +10,7 @@ Exit status: 0 conformant, 1 nonconformant or untestable, 2 a mistake of the use
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
@@ -608,7 +609,12 @@ def _clear(out: Path) -> None:
 
 
 def main() -> None:
-    """Run the command; a user's mistake becomes one message and exit status 2."""
+    """Run the command; a user's mistake becomes one message and exit status 2.
+
+    What the encoding of the output has no character for is shown as a question mark.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except UserError as error:

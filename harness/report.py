@@ -229,8 +229,12 @@ def _specification(plan: Plan, records: list[ScenarioRecord]) -> dict[str, Any] 
 def describe(
     beside: Specification, read: Collection[str], unresolved: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Describe a specification laid beside: what was read of it, what it lacks, its faults."""
-    faults = beside.faults(tuple(read))
+    """Describe a specification laid beside: what was read of it, what it lacks, its faults.
+
+    A document that does not parse is told whether or not a message needed it: nobody
+    knows what it would have said.
+    """
+    faults = beside.faults((*read, *beside.library.unparsed))
     return {
         "name": beside.name,
         "sha256": beside.digest,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
 from gridwitness.editions import editions
 from gridwitness.ledger import Row, ledger
 from gridwitness.rules import rules
+from tests.conftest import command, environment
 
 LEDGER = ledger()
 ROWS = {row.id: row for row in LEDGER.rows}
@@ -75,3 +77,17 @@ def test_the_ledger_can_be_listed(gridwitness):
     assert listed["rows"][0]["state"] == LEDGER.rows[0].state
     assert {one["id"] for one in listed["contradictions"]} >= {"D-01", "D-02"}
     assert listed["coverage"] == LEDGER.coverage()
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_terminal_that_lacks_characters_is_shown_others(more):
+    ran = subprocess.run(
+        command("rules", "--ledger", *more),
+        env=environment() | {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 0
+    assert not ran.stderr
+    assert ran.stdout.isascii()
+    assert b"X-56" in ran.stdout

@@ -744,6 +744,23 @@ def test_a_hostile_body_is_judged_like_any_other(bodies, name: str):
             assert all(len(o.observed) <= 310 and len(o.expected) <= 310 for o in outcomes)
 
 
+@pytest.mark.parametrize(("wrong", "rest"), [(5, ""), (6, "; 1 more were found")])
+def test_the_last_finding_tells_how_many_are_not_told(bodies, wrong: int, rest: str):
+    body = body_of(bodies, "order", "init")
+    set_at(body, "/message/order", {"beckn:orderItems": [1] * wrong})
+    found = outcomes("SHP-001", "order", body)
+    assert len(found) == 5
+    assert [one.observed for one in found] == ["the number 1"] * 4 + [f"the number 1{rest}"]
+
+
+def test_a_count_survives_a_value_without_end(bodies):
+    body = body_of(bodies, "contract", "init")
+    set_at(body, f"{AGREED}/performance", [{f"{'k' * 1_000}{n}": 1} for n in range(10)])
+    *_, last = outcomes("SHP-001", "contract", body)
+    assert last.observed.startswith("the unknown member kkk")
+    assert last.observed.endswith("; 5 more were found")
+
+
 def test_a_pointer_escapes_what_it_must(bodies):
     body = body_of(bodies, "order", "init")
     body["message"]["order"]["a/b~c"] = 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from gridwitness.errors import UserError
 from gridwitness.judgement import judge, required
+from gridwitness.report import describe
+from gridwitness.rules import rules
 from gridwitness.specification import (
     faults_of_the_value,
     read_specification,
@@ -20,8 +24,10 @@ from gridwitness.specification import (
 from gridwitness.specification.addresses import read_address
 from gridwitness.specification.fault import CODES
 from gridwitness.specification.formats import FORMATS
-from gridwitness.specification.reading import Unreadable, read_document
-from tests.conftest import small_market
+from gridwitness.specification.reading import MAX_BYTES, Unreadable, read_document
+from gridwitness.trace import Trace
+from tests.conftest import small_market, small_scene
+from tests.test_shape import message_of
 
 EXAMPLE = Path(str(files("gridwitness.examples"))) / "specification"
 AGENT = "clearing agent"
@@ -132,6 +138,89 @@ def test_a_file_that_does_not_parse_is_the_users_mistake_and_names_the_line(tmp_
     (tmp_path / "beckn.yaml").write_text("openapi: 3.1.0\npaths: a: b\n")
     with pytest.raises(UserError, match="line 2"):
         read_specification(tmp_path / "beckn.yaml")
+
+
+# What is no document
+
+
+def described(folder: Path):
+    beside = read_specification(folder)
+    told = describe(beside, beside.read, beside.unresolved)
+    return {fault["document"]: fault["sentence"] for fault in told["faults"]}
+
+
+def test_what_cannot_be_read_is_told_and_does_not_hinder_the_rest(tmp_path, monkeypatch):
+    lay(tmp_path, {"Meter/v1.0/context.jsonld": {"@context": {}}, "locked.yaml": "openapi: 3.1.0"})
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "waits.json")
+    with (tmp_path / "vast.yaml").open("wb") as file:
+        file.write(b"openapi: 3.1.0")
+        file.truncate(MAX_BYTES + 1)  # nothing but a hole; it takes no room
+    opened = Path.open
+
+    def locked(path: Path, *arguments: str):  # root may open everything
+        if path.name == "locked.yaml":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", locked)
+    told = described(tmp_path)
+    assert told.keys() == {"dangling.yaml", "locked.yaml", "vast.yaml", "waits.json"}
+    assert "No such file" in told["dangling.yaml"]
+    assert "Permission denied" in told["locked.yaml"]
+    assert "is larger than" in told["vast.yaml"]
+    assert "is no regular file" in told["waits.json"]
+
+
+def test_a_document_that_does_not_parse_is_told_though_nobody_needs_it(tmp_path):
+    lay(
+        tmp_path,
+        {
+            "Meter/v1.0/context.jsonld": {"@context": {}},
+            "api.yaml": "openapi: 3.1.0\npaths: a: b\n",
+            "Meter/v1.0/vocab.jsonld": "{,",
+        },
+    )
+    told = described(tmp_path)
+    assert told.keys() == {"api.yaml", "Meter/v1.0/vocab.jsonld"}
+    assert "line 2" in told["api.yaml"]
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "attributes.yaml", "context.jsonld", "other.json"])
+def test_a_folder_of_which_nothing_parses_is_the_users_mistake(tmp_path, name):
+    (tmp_path / name).write_text("openapi: 3.1.0\npaths: a: b\n")
+    with pytest.raises(UserError, match=rf"holds no specification: {name} is not") as caught:
+        read_specification(tmp_path)
+    assert "line" in caught.value.what
+
+
+def test_a_path_that_leads_nowhere_is_the_users_mistake(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "waits.yaml")
+    odd = ("loop", "loop/x.yaml", "a" * 5_000, "a\0b", "waits.yaml", "waits.yaml/x.yaml")
+    for name in odd:
+        with pytest.raises(UserError, match="mend:"):
+            read_specification(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_the_users_mistake(tmp_path, monkeypatch):
+    def scan(path: str):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(UserError, match="Permission denied"):
+        read_specification(tmp_path)
+
+
+def test_the_name_of_a_file_may_be_any_bytes(tmp_path):
+    top = tmp_path / os.fsdecode(b"Z\xfcrich")
+    lay(top / "Meter" / "v1.0", {"attributes.yaml": PACK, "context.jsonld": {"@context": {}}})
+    beside = read_specification(tmp_path)
+    assert len(beside.digest) == 64
+    assert {fault.code for fault in beside.faults()} == {"SPF-02", "SPF-04", "SPF-21"}
+    missing, *_ = beside.slot_errors(slot(reading=5)) or []
+    assert "lacks meterId" in missing.sentence
+    read_specification(top).label.encode()
 
 
 # Addresses
@@ -354,6 +443,19 @@ def test_formats_are_those_of_their_standards(name, good, bad):
     assert FORMATS[name](5)  # a format says nothing of what is no text
 
 
+@pytest.mark.parametrize(("document", "advisory"), [("api.json", True), ("context.jsonld", False)])
+def test_what_holds_no_contexts_says_nothing_of_those_it_lacks(tmp_path, document, advisory):
+    """LD-001 blames a sender only where the protocol's contexts could be expected to lie."""
+    url = "https://schema.nfh.global/Unheard/v1.0/context.jsonld"
+    order = {"@context": url, "@type": "beckn:Order"}
+    body = {"context": {"version": "2.0.0", "action": "init"}, "message": {"order": order}}
+    trace = Trace(small_scene("order"), (message_of(json.dumps(body).encode(), "init"),))
+    beside = lay(tmp_path, {document: {"openapi": "3.1.0", "paths": {}, "@context": {}}})
+    for laid, expected in ((None, True), (beside, advisory)):
+        outcomes = rules()["LD-001"].check(replace(trace, specification=laid))
+        assert [one.advisory for one in outcomes if not one.kept] == [expected]
+
+
 # Faults of the specification itself
 
 
@@ -468,3 +570,11 @@ def test_a_specification_that_is_none_ends_with_status_2(gridwitness, tmp_path):
     assert ran.status == 2
     assert "mend:" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_folder_that_holds_a_pipe_makes_nobody_wait(gridwitness, tmp_path):
+    (tmp_path / "beside").mkdir()
+    os.mkfifo(tmp_path / "beside" / "a.yaml")
+    ran = gridwitness("demo", "--spec", "beside", within_s=60)
+    assert ran.status == 2
+    assert "a.yaml is no regular file" in ran.err

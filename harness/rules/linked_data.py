@@ -44,9 +44,10 @@ def _weighs_less(trace: Trace, flaw: Flaw) -> bool:
     """Tell whether the sender cannot mend a flaw.
 
     It is in a document that it names but did not write; or a document of the protocol is
-    not here because no specification is laid beside.
+    not here because no specification with contexts is laid beside.
     """
-    unlaid = flaw.kind == "unknown" and trace.specification is None
+    beside = trace.specification
+    unlaid = flaw.kind == "unknown" and (beside is None or not beside.holds_contexts)
     return flaw.in_document or (unlaid and is_published(flaw.about))
 
 

@@ -8,10 +8,11 @@ form and the reasons of an answer by ACK-002 to ACK-004. It is not told again he
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gridwitness.rules import outcome, rule
-from gridwitness.shape import known_action, places_of_blocks, validator
+from gridwitness.shape import MOST_ERRORS, known_action, places_of_blocks, validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 API = "Beckn v2.0.0, api/beckn.yaml, request bodies"
 ATTRIBUTES = "Beckn v2.0.0, attributes.yaml and beckn.yaml, Attributes"
 MOST_TOLD = 5
-"""No more errors of one message are told by one rule: the first are the most telling."""
+"""No more errors of one message are told by one rule: the first are the most telling.
+
+The last of them tells how many more were found; the search ends at MOST_ERRORS.
+"""
+
+ROOM_FOR_VALUE = 200
+"""So much of what was observed is told where a count follows, which must not be cut off."""
 
 NO_CALLBACK = (202, 409)
 """The statuses with which NFH-013 and Beckn 2.0.0 LTS promise no callback."""
@@ -44,12 +51,13 @@ def blocks_have_the_shape_of_their_type(trace: Trace) -> Iterator[Outcome]:
 
 
 def _errors_in_blocks(message: Message) -> list[ShapeError]:
-    return [
+    errors = (
         error.below(slot.pointer)
         for slot in message.shape.slots
         if slot.block is not None
         for error in validator(f"energy/{slot.block}.json").errors(slot.value)
-    ]
+    )
+    return list(islice(errors, MOST_ERRORS))
 
 
 @rule("SHP-003", "MUST", source="schemas/slots.toml; architecture, section 4")
@@ -176,12 +184,17 @@ def _outcomes(
     errors: Iterable[ShapeError], message: Message, actor: str | None, *, in_answer: bool = False
 ) -> Iterator[Outcome]:
     """Yield one outcome an error, or a single one that says that there is none."""
-    for error in list(errors)[:MOST_TOLD] or [None]:
+    found = list(errors)
+    told = found[:MOST_TOLD]
+    for error in told or [None]:
+        observed = error.observed if error else ""
+        if len(found) > MOST_TOLD and error is told[-1]:
+            observed = f"{observed[:ROOM_FOR_VALUE]}; {len(found) - MOST_TOLD} more were found"
         yield outcome(
             error is None,
             by=actor,
             message=message,
-            observed=error.observed if error else "",
+            observed=observed,
             expected=f"{error.expected} ({error.schema}, {error.keyword})" if error else "",
             pointer=error.pointer if error else "",
             in_answer=in_answer,

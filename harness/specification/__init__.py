@@ -12,6 +12,7 @@ faults       what is wrong with the specification itself
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -69,7 +70,7 @@ class Specification:
     @property
     def name(self) -> str:
         """The name of the file or folder; never where it lies."""
-        return self.library.path.resolve().name
+        return os.fsencode(self.library.path.resolve().name).decode(errors="replace")
 
     @property
     def digest(self) -> str:
@@ -93,6 +94,11 @@ class Specification:
         if self.library.contexts:
             found.add("packs")
         return frozenset(found)
+
+    @property
+    def holds_contexts(self) -> bool:
+        """Whether it says anything of contexts: one with API documents alone does not."""
+        return bool(self.library.contexts)
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -259,18 +265,25 @@ class Specification:
 def read_specification(path: Path | str) -> Specification:
     """Read what lies at a path: an OpenAPI file, or a folder with specifications in it.
 
-    Raises UserError when there is none; a single file must also parse.
+    Raises UserError when there is none, or none that parses; a single file must parse.
     """
-    library = Library(Path(path))
+    try:
+        library = Library(Path(path))
+        library.path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, endless names
+        what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise UserError(what, where=f"{path!s:.200}", mend="name a file or a folder") from error
     if library.path.is_file():
         library.document(library.files[0])
         if library.broken:
             raise UserError(
                 library.broken[library.files[0]], where=str(path), mend="correct the document"
             )
-    if not library.schemas and not library.contexts:
+    if not library.is_usable:
+        told = [f"{file} {library.broken[file]}" for file in library.unparsed]
+        more = f", and {len(told) - 3} more" if len(told) > 3 else ""  # noqa: PLR2004
         raise UserError(
-            "holds no specification",
+            "holds no specification" + (f": {'; '.join(told[:3])}{more}" if told else ""),
             where=str(path),
             mend="name an OpenAPI file, or a folder with OpenAPI files or attribute packs",
         )

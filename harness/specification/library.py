@@ -20,7 +20,12 @@ from urllib.parse import unquote
 
 from gridwitness.errors import UserError
 from gridwitness.specification.addresses import MIN_PARTS, default_folders, read_address
-from gridwitness.specification.reading import Unreadable, read_document
+from gridwitness.specification.reading import (
+    Unreadable,
+    read_bytes,
+    read_document,
+    read_head,
+)
 
 MOST_FILES = 50_000
 MOST_REFERENCES = 50_000
@@ -68,11 +73,12 @@ class Library:
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of every file's name and content."""
+        """The SHA-256 of every file's name and content; of what cannot be read, its name."""
         whole = hashlib.sha256()
         for file in self.files:
-            whole.update(file.encode() + b"\0")
-            whole.update(hashlib.sha256((self.root / file).read_bytes()).digest())
+            whole.update(os.fsencode(file) + b"\0")
+            content = _bytes(self.root / file)
+            whole.update(b"" if content is None else hashlib.sha256(content).digest())
         return whole.hexdigest()
 
     @cached_property
@@ -109,6 +115,28 @@ class Library:
                 self.broken[file] = str(error)
                 self._documents[file] = None
         return self._documents[file]
+
+    @cached_property
+    def unparsed(self) -> tuple[str, ...]:
+        """Every file that cannot be read or does not parse, needed or not; see `broken`."""
+        for file in self.files:
+            if file not in self._documents:
+                try:
+                    read_document(self.root / file)
+                except Unreadable as error:
+                    self.broken[file] = str(error)
+                    self._documents[file] = None
+        return tuple(sorted(self.broken))
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether at least one schema or context can be read."""
+        read = set(self.read)
+        found = any(
+            isinstance(self.document(file), dict) for file in (*self.contexts, *self.schemas)
+        )
+        self.read = read  # to look at a document is not to need it
+        return found
 
     def resolve(
         self,
@@ -179,7 +207,8 @@ class Library:
         return Found(None, "nowhere")
 
     def _same(self, files: list[str]) -> bool:
-        return len({(self.root / file).read_bytes() for file in files}) == 1
+        contents = {_bytes(self.root / file) for file in files}
+        return len(contents) == 1 and None not in contents
 
     # -- kinds of documents
 
@@ -209,8 +238,8 @@ class Library:
         read = set(self.read)
         found: dict[str, list[str]] = {"order": [], "contract": []}
         for file in self.schemas:
-            if PurePosixPath(file).name not in SCHEMA_FILES and b"on_confirm" in _bytes(
-                self.root / file
+            if PurePosixPath(file).name not in SCHEMA_FILES and b"on_confirm" in (
+                _bytes(self.root / file) or b""
             ):
                 dialect = dialect_of_api(self.document(file))
                 if dialect is not None:
@@ -282,9 +311,10 @@ def _files(path: Path) -> list[str]:
     if path.is_file():
         return [path.name]
     if not path.is_dir():
-        raise UserError("does not exist", where=str(path), mend="name a file or a folder")
+        what = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise UserError(what, where=str(path), mend="name a file or a folder")
     found: list[str] = []
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         base = Path(folder).relative_to(path).as_posix()
         prefix = "" if base == "." else f"{base}/"
@@ -298,16 +328,20 @@ def _files(path: Path) -> list[str]:
     return found
 
 
-def _bytes(path: Path) -> bytes:
+def _refuse(error: OSError) -> None:
+    """Refuse a folder that cannot be looked into: nobody knows what it holds."""
+    raise error
+
+
+def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+        return read_bytes(path)
+    except Unreadable:
+        return None
 
 
 def _head(path: Path) -> list[bytes]:
     try:
-        with path.open("rb") as stream:
-            return stream.read(400).splitlines()
-    except OSError:
+        return read_head(path, 400).splitlines()
+    except Unreadable:
         return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
@@ -38,12 +39,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3
 def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
     """Read a JSON or YAML file; raises Unreadable, with the line where there is one."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise Unreadable(f"is larger than {MAX_BYTES} bytes")
-        raw = path.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except OSError as error:
-        raise Unreadable(f"cannot be read ({error.strerror or error})") from error
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable(f"is not UTF-8: {error}") from error
     try:
@@ -63,6 +59,25 @@ def read_document(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
         raise Unreadable("is nested too deeply") from error
     except ValueError as error:
         raise error if isinstance(error, Unreadable) else Unreadable(str(error)) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file; raises Unreadable for one that is no file, or is beyond measure."""
+    raw = read_head(path, MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise Unreadable(f"is larger than {MAX_BYTES} bytes")
+    return raw
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """Read the first bytes of a regular file: to open anything else may wait forever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Unreadable("is no regular file")
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror or error})") from error
 
 
 def _refuse(token: str) -> Any:  # noqa: ANN401 (never returns)

@@ -10,6 +10,7 @@ cannot compile, is looked at by `jsonschema`, which tells more.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -214,7 +215,7 @@ class Schemas:
 
 def uri(file: str, pointer: str) -> str:
     """Write the place of a schema as a URI."""
-    return f"{ORIGIN}{quote(file)}" + (f"#{quote(pointer)}" if pointer else "")
+    return f"{ORIGIN}{quote(os.fsencode(file))}" + (f"#{quote(pointer)}" if pointer else "")
 
 
 def walk_schemas(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 (any JSON)
