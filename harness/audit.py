@@ -58,6 +58,7 @@ AHEAD = 3
 class Audited:
     """What became of a flow, ready to be written: one record a flow, a finding or a message.
 
+    first holds the first finding of each rule and verdict.
     spoken counts messages by generation, broken findings by rule, examined what each rule
     of the edition looked at. read and unresolved tell what of the specification laid
     beside was read for this flow, and which references led nowhere.
@@ -67,6 +68,7 @@ class Audited:
     title: str
     scenario: str
     findings: tuple[str, ...]
+    first: tuple[dict[str, Any], ...]
     lines: tuple[str, ...]
     editions: dict[str, str]
     messages: int
@@ -86,24 +88,30 @@ def audit_flow(flow: Flow, terms: Terms) -> Audited:
         heard = read_flow(flow, terms)
     except UserError as error:
         scene = Scene(flow.source, flow.name, "everybody", "order", EDITION_OF["order"], "strict")
-        return _told(flow, Heard(Trace(scene, ()), ()), None, str(error), begun_s)
+        rerun = terms.rerun(flow.source)
+        return _told(flow, Heard(Trace(scene, ()), ()), None, rerun, begun_s, str(error))
     if terms.specification is None:
         judgement = judge(heard.trace, heard.trace.scene.subject)
-        return _told(flow, heard, judgement, "", begun_s)
+        return _told(flow, heard, judgement, terms.rerun(flow.source), begun_s)
     beside = laid_beside(terms.specification)
     known, lost = set(beside.read), beside.unresolved.keys()
     scene = replace(heard.trace.scene, specification=beside.label)
     trace = replace(heard.trace, scene=scene, specification=beside)
     judgement = judge(trace, scene.subject)
     return replace(
-        _told(flow, replace(heard, trace=trace), judgement, "", begun_s),
+        _told(flow, replace(heard, trace=trace), judgement, terms.rerun(flow.source), begun_s),
         read=tuple(set(beside.read) - known),
         unresolved={url: why for url, why in beside.unresolved.items() if url not in lost},
     )
 
 
-def _told(
-    flow: Flow, heard: Heard, judgement: Judgement | None, problem: str, begun_s: float
+def _told(  # noqa: PLR0913 (what is known of a flow)
+    flow: Flow,
+    heard: Heard,
+    judgement: Judgement | None,
+    rerun: str,
+    begun_s: float,
+    problem: str = "",
 ) -> Audited:
     scene, beckn = heard.trace.scene, heard.trace.beckn
     findings = judgement.findings if judgement else ()
@@ -113,6 +121,11 @@ def _told(
     verdict: Verdict = judgement.verdict if judgement else "untestable"
     if judgement and not beckn:
         verdict = "not_applicable"
+    elif judgement and verdict == "passed" and not any(judgement.exercised.values()):
+        # Silence of every rule is no pass.
+        verdict, problem = "untestable", "no rule had anything to judge in it"
+    records = [_finding(finding, flow, heard, rerun) for finding in findings]
+    first = {(one["rule"], one["verdict"]): one for one in reversed(records)}
     messages = [_message(one, heard.places, by_message.get(one.number, [])) for one in beckn]
     scenario = {
         "feature": flow.source,
@@ -126,8 +139,8 @@ def _told(
         "duration_s": round(time.perf_counter() - begun_s, 4),
         "trace": None,
         "trace_sha256": None,
-        "message": problem or _message_of(findings, heard),
-        "rerun": "",
+        "message": problem or _message_of(findings, heard, rerun),
+        "rerun": rerun,
         "messages": messages,
         "passed_over": [{"place": one.place, "why": one.why} for one in heard.passed_over],
     }
@@ -135,7 +148,8 @@ def _told(
         verdict=verdict,
         title=f"{flow.source}: {flow.name}" if flow.form == "lines" else flow.source,
         scenario=_json(scenario),
-        findings=tuple(_json(_finding(f, flow, heard)) for f in findings),
+        findings=tuple(map(_json, records)),
+        first=tuple(first.values()),
         lines=tuple(_lines(beckn, heard, by_message)) or ((problem,) if problem else ()),
         editions={scene.dialect: scene.edition} if beckn else {},
         messages=len(beckn),
@@ -158,10 +172,10 @@ def _message(message: Message, places: tuple[str, ...], found: list[Finding]) ->
     }
 
 
-def _finding(finding: Finding, flow: Flow, heard: Heard) -> dict[str, Any]:
+def _finding(finding: Finding, flow: Flow, heard: Heard, rerun: str) -> dict[str, Any]:
     record = finding_record(finding, flow.name, None)
     record["evidence"] |= {"place": _place(finding, heard)}
-    return record | {"dialect": heard.trace.scene.dialect, "rerun": ""}
+    return record | {"dialect": heard.trace.scene.dialect, "rerun": rerun}
 
 
 def _place(finding: Finding, heard: Heard) -> str:
@@ -171,7 +185,7 @@ def _place(finding: Finding, heard: Heard) -> str:
     return f"{where} (in the answer)" if finding.in_answer else where
 
 
-def _message_of(findings: Iterable[Finding], heard: Heard) -> str:
+def _message_of(findings: Iterable[Finding], heard: Heard, rerun: str) -> str:
     """Tell the first finding that makes a flow red; the others stand in the report."""
     red = [f for f in findings if f.verdict in ("nonconformant", "harness_error")]
     if not red:
@@ -184,7 +198,7 @@ def _message_of(findings: Iterable[Finding], heard: Heard) -> str:
         observed=f"{first.observed}; expected {first.expected}",
         evidence=_place(first, heard),
         source=first.source,
-        rerun=f"gridwitness audit {heard.trace.scene.feature}",
+        rerun=rerun,
     ) + (f"\n{first.detail}" if first.detail else more)
 
 
@@ -259,15 +273,25 @@ class Totals:
     findings: int = 0
     files: int = 0
     passed_over: int = 0
+    instead: str = ""
+    """What was found first that is no message."""
     read: set[str] = field(default_factory=set[str])
     unresolved: dict[str, str] = field(default_factory=dict[str, str])
+
+    first: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """The first finding of each rule of the gravest kind it has."""
 
     def add(self, one: Audited) -> None:
         self.flows[one.verdict] += 1
         self.spoken += one.spoken
         self.broken += one.broken
         self.findings += len(one.findings)
-        self.passed_over += len(one.passed_over)
+        for record in one.first:
+            known = self.first.setdefault(record["rule"], record)
+            if SEVERITY.index(record["verdict"]) < SEVERITY.index(known["verdict"]):
+                self.first[record["rule"]] = record
+        for passed in one.passed_over:
+            self.pass_over(passed)
         self.read.update(one.read)
         self.unresolved |= one.unresolved
         for dialect, edition in one.editions.items():
@@ -277,6 +301,10 @@ class Totals:
             if number or one.broken[rule_id]:
                 known = self.verdicts.get(rule_id, one.verdicts[rule_id])
                 self.verdicts[rule_id] = gravest([known, one.verdicts[rule_id]])
+
+    def pass_over(self, one: PassedOver) -> None:
+        self.passed_over += one.number
+        self.instead = self.instead or f"; {one.place}: {one.why}"
 
     @property
     def messages(self) -> int:
@@ -295,15 +323,16 @@ def audit(  # noqa: PLR0913 (what the command knows)
     terms: Terms,
     out: Path,
     *,
-    command: str,
     tell: Callable[[Audited], None],
+    clear: Callable[[], None] = lambda: None,
     processes: int | None = None,
 ) -> dict[str, Any]:
     """Judge what is recorded at some paths, and write the report into the folder out.
 
-    tell gets every flow as soon as it and all before it are judged. Gives the report
-    without the members that grow with the recording. Raises UserError when there is no
-    message at some path.
+    tell gets every flow as soon as it and all before it are judged; clear is called once
+    all are, before anything is written. Gives the report, without the members that grow
+    with the recording but for the first finding of each rule. Raises UserError when there
+    is no message at some path.
     """
     begun_s = time.perf_counter()
     totals = Totals()
@@ -327,13 +356,14 @@ def audit(  # noqa: PLR0913 (what the command knows)
                 tell(one)
         if not totals.messages and not totals.flows["untestable"]:
             raise UserError(
-                "holds no recorded message",
+                f"holds no recorded message{totals.instead}",
                 where=", ".join(map(str, paths)),
                 mend=MEND,
             )
-        report = _report(paths, terms, totals, command, time.perf_counter() - begun_s)
+        report = _report(paths, terms, totals, time.perf_counter() - begun_s)
+        clear()
         write_streamed(report, parts, out)
-    return report
+    return report | {"findings": list(totals.first.values())}
 
 
 def _counted(
@@ -341,7 +371,7 @@ def _counted(
 ) -> Iterator[Flow]:
     for one in found:
         if isinstance(one, PassedOver):
-            totals.passed_over += one.number
+            totals.pass_over(one)
             _append(passed_over, _passed(one))
         else:
             totals.files += len(one.files)
@@ -362,7 +392,7 @@ def _json(record: dict[str, Any]) -> str:
 
 
 def _report(
-    paths: Sequence[Path], terms: Terms, totals: Totals, command: str, duration_s: float
+    paths: Sequence[Path], terms: Terms, totals: Totals, duration_s: float
 ) -> dict[str, Any]:
     """Build the report but for its scenarios and findings."""
     asked = {
@@ -400,7 +430,7 @@ def _report(
             dialect: ", ".join(sorted(known)) for dialect, known in sorted(totals.editions.items())
         },
         "strictness": terms.strictness,
-        "command": command,
+        "command": terms.rerun(*map(str, paths)),
         "specification": describe(laid_beside(terms.specification), totals.read, totals.unresolved)
         if terms.specification
         else None,

@@ -24,6 +24,7 @@ import tempfile
 import threading
 import traceback
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -53,6 +54,7 @@ from gridwitness.profile import (
     reachable,
     read_profile,
 )
+from gridwitness.recordings.files import checked, located
 from gridwitness.recordings.flows import Terms, known_editions
 from gridwitness.report import EXIT_STATUS, rebuild
 from gridwitness.rules import rules
@@ -195,21 +197,24 @@ def audit_recordings(  # noqa: PLR0913 (each is an option)
         raise UserError(
             f"{strictness!r} is unknown", where="--strictness", mend="strict or deployed"
         )
-    words = ["gridwitness", "audit", *map(str, paths), "--strictness", strictness]
-    words += [word for name in chosen for word in ("--edition", name)] + _spec_option(spec)
+    options = [word for name in chosen for word in ("--edition", name)]
+    options += ["--strictness", strictness, *_spec_option(spec)]
+    into = located(out, f"--out {out}")
     for path in paths:
-        if path.resolve().is_relative_to(out.resolve()):
+        if located(path, str(path)).is_relative_to(into):
             raise UserError(
                 "would be overwritten", where=f"--out {out}", mend="name another folder"
             )
-    _clear(out)
+    terms = Terms(known_editions(chosen), strictness, _laid_beside(spec), tuple(options))
+    checked(paths)
+    _earlier(out)
 
     def tell(one: Audited) -> None:
         told = flow_line(one.verdict, one.messages, one.title), *map(safe, one.lines)
         typer.echo("\n    ".join(told), err=as_json)
 
-    terms = Terms(known_editions(chosen), strictness, _laid_beside(spec))
-    found = audit(paths, terms, out, command=shlex.join(words), tell=tell)
+    # What an earlier audit found is only given up for what this one found.
+    found = audit(paths, terms, out, tell=tell, clear=partial(_clear, out))
     if as_json:
         with (out / "report.json").open(encoding="utf-8") as file:
             shutil.copyfileobj(file, sys.stdout)
@@ -582,14 +587,34 @@ def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
             raise
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier run left in the folder, by its own report; nothing else."""
+def _earlier(out: Path) -> dict[str, Any] | None:
+    """Give the report an earlier run left in the folder, which is made if it is not there."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         report_file = out / "report.json"
         if not report_file.exists():
-            return
-        old: dict[str, Any] = json.loads(report_file.read_text("utf-8"))
+            return None
+        # Nothing but a file is opened: a pipe would be waited for.
+        text = report_file.read_text("utf-8") if report_file.is_file() else "{}"
+        old: dict[str, Any] = json.loads(text)
+        _ = list(old["traces"])
+    except OSError as error:
+        raise UserError(
+            f"cannot be written to ({error.strerror})", where=f"--out {out}", mend="name another"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            "holds a report.json that is none of ours", where=f"--out {out}", mend="name another"
+        ) from error
+    return old
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run left in the folder, by its own report; nothing else."""
+    old = _earlier(out)
+    if old is None:
+        return
+    try:
         for name in old["traces"]:
             if TRACE_NAME.fullmatch(name):
                 (out / name).unlink(missing_ok=True)
@@ -597,12 +622,12 @@ def _clear(out: Path) -> None:
             if ALLURE_NAME.fullmatch(file.name):
                 file.unlink()
         (out / "junit.xml").unlink(missing_ok=True)
-        report_file.unlink()
+        (out / "report.json").unlink()
     except OSError as error:
         raise UserError(
             f"cannot be written to ({error.strerror})", where=f"--out {out}", mend="name another"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except TypeError as error:
         raise UserError(
             "holds a report.json that is none of ours", where=f"--out {out}", mend="name another"
         ) from error

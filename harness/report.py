@@ -350,12 +350,12 @@ def read_report(out: Path) -> dict[str, Any]:
     file = out / "report.json"
     mend = "name the folder that a run wrote (its --out), as the run left it"
     try:
-        report: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        report: dict[str, Any] = json.loads(_text(file))
         schema = json.loads(
             files("gridwitness.schemas").joinpath("own/report.schema.json").read_text("utf-8")
         )
         jsonschema.validate(report, schema)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"is not a report ({error})", where=str(file), mend=mend) from error
     except jsonschema.ValidationError as error:
         what = f"is not a report: {error.json_path}: {error.message}"
@@ -364,6 +364,12 @@ def read_report(out: Path) -> dict[str, Any]:
         if not (out / trace).is_file() or _sha256(out / trace) != sha256:
             raise UserError("is not the trace that was judged", where=str(out / trace), mend=mend)
     return report
+
+
+def _text(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        raise ValueError("no file")  # to open a pipe would be to wait for who writes into it
+    return file.read_text("utf-8")
 
 
 def rebuild(out: Path) -> dict[str, Any]:

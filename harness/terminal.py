@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from gridwitness.judgement import five_lines, place
+from gridwitness.judgement import SEVERITY, five_lines, place
 
 if TYPE_CHECKING:
     from gridwitness.report import ScenarioRecord
@@ -75,16 +75,17 @@ def _failures(report: dict[str, Any]) -> list[str]:
 
 def _finding(finding: dict[str, Any]) -> str:
     evidence = finding["evidence"]
+    traced = place(
+        evidence["trace"] or "no trace",
+        evidence["message"],
+        evidence["pointer"],
+        in_answer=evidence["in_answer"],
+    )
     return five_lines(
         rule=finding["rule"],
         sentence=finding["sentence"],
         observed=f"{finding['observed']}; expected {finding['expected']}",
-        evidence=place(
-            evidence["trace"] or "no trace",
-            evidence["message"],
-            evidence["pointer"],
-            in_answer=evidence["in_answer"],
-        ),
+        evidence=evidence.get("place", traced),
         source=finding["source"],
         rerun=finding["rerun"],
     )
@@ -116,9 +117,16 @@ def flow_line(verdict: str, messages: int, title: str) -> str:
 
 
 def print_audit(report: dict[str, Any], out: str, console: Console | None = None) -> None:
-    """Print what an audit found: the numbers, and each broken rule."""
+    """Print what an audit found: the first case of each broken rule, and the numbers."""
     console = console or Console(highlight=False)
     found, summary = report["audit"], report["summary"]
+    cases = _cases(report)
+    console.print()
+    for text in cases[:SHOWN_FAILURES]:
+        console.print(Text(safe(text)), soft_wrap=True)
+        console.print()
+    if len(cases) > SHOWN_FAILURES:
+        console.print(f"... and {len(cases) - SHOWN_FAILURES} more in {out}/report.json\n")
     broken = Table("rule", "findings", "verdict", "sentence", box=None, pad_edge=False)
     known = {rule["id"]: rule for rule in report["rules"]}
     for rule_id, number in found["findings"].items():
@@ -126,7 +134,6 @@ def print_audit(report: dict[str, Any], out: str, console: Console | None = None
         verdict = Text(rule["verdict"].replace("_", " "), STYLES.get(rule["verdict"], ""))
         broken.add_row(rule_id, str(number), verdict, rule["sentence"])
     if found["findings"]:
-        console.print()
         console.print(broken)
     silent = [rule["id"] for rule in report["rules"] if rule["verdict"] == "not_exercised"]
     judging = len(report["rules"]) - len(silent)
@@ -136,7 +143,7 @@ def print_audit(report: dict[str, Any], out: str, console: Console | None = None
     words = {
         "flows": f"{found['flows']} flows ({_words(summary['scenarios'])})",
         "messages": f"{summary['messages']} messages ({_words(found['generations'])})",
-        "passed over": f"{found['passed_over']} records that are no message",
+        "passed over": f"{found['passed_over']} records or files that are no message",
         "silent": f"{len(silent)} rules had nothing to judge: {', '.join(silent)}",
     }
     console.print()
@@ -152,6 +159,21 @@ def print_audit(report: dict[str, Any], out: str, console: Console | None = None
     for text in words.values():
         console.print(Text(safe(text)), soft_wrap=True)
     console.print(Text(f"report: {out}/report.json"))
+
+
+def _cases(report: dict[str, Any]) -> list[str]:
+    """Tell the first case of each broken rule, the gravest rules first."""
+    first: dict[str, dict[str, Any]] = {}
+    for finding in report["findings"]:
+        known = first.setdefault(finding["rule"], finding)
+        if SEVERITY.index(finding["verdict"]) < SEVERITY.index(known["verdict"]):
+            first[finding["rule"]] = finding
+    told: list[str] = []
+    for finding in sorted(first.values(), key=lambda one: SEVERITY.index(one["verdict"])):
+        alike = report["audit"]["findings"][finding["rule"]] - 1
+        more = f"\n  ... and {alike} more like it" if alike else ""
+        told.append(_finding(finding) + more)
+    return told
 
 
 def _summary(report: dict[str, Any], out: str) -> Group:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from bisect import bisect, bisect_left
 from collections.abc import Mapping  # noqa: TC003 (msgspec reads the annotations)
@@ -32,7 +33,7 @@ from gridwitness.errors import UserError
 from gridwitness.generation import Generation, generation_of
 from gridwitness.meaning import read_meaning, reader_beside
 from gridwitness.shape import Shape, shape_of
-from gridwitness.signing import SignatureCheck
+from gridwitness.signing import SignatureCheck, parse_header
 from gridwitness.views import Envelope, Problem, Reading, moved
 
 if TYPE_CHECKING:
@@ -394,12 +395,15 @@ def read_trace(path: Path) -> Trace:
     try:
         _fits(path)
         # Not splitlines: a text may hold line separators that JSON does not escape.
-        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-        records = [json.loads(line) for line in lines]
+        lines = path.read_bytes().decode("utf-8-sig").removesuffix("\n").split("\n")
+        records = [json.loads(line, parse_constant=_refuse) for line in lines]
         scene = _scene(records[0]["scene"])
         messages = tuple(map(_message, records[1:]))
         return _in_order(Trace(scene, messages))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        *(OSError, ValueError, LookupError, TypeError),
+        *(AttributeError, RecursionError, ArithmeticError),
+    ) as error:
         raise UserError(
             f"is not a trace ({error})",
             where=str(path),
@@ -407,7 +411,13 @@ def read_trace(path: Path) -> Trace:
         ) from error
 
 
+def _refuse(token: str) -> None:
+    raise ValueError(f"{token} is not a JSON number")
+
+
 def _fits(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise ValueError("no file")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES // 1_000_000} MB")
 
@@ -459,7 +469,16 @@ def _scene(record: dict[str, Any]) -> Scene:
         raise ValueError(f"{scene.edition} does not speak the dialect {scene.dialect!r}")
     if not all(map(_STEP.fullmatch, (scene.price_tick, scene.power_step))):
         raise ValueError("a step of prices or powers is none")
+    if scene.strictness not in STRICTNESSES:
+        raise ValueError(f"the strictness {scene.strictness!r} is unknown")
+    if scene.subject is not None and scene.subject not in scene.roles:
+        raise ValueError(f"the subject {scene.subject!r} is none of its actors")
+    if unknown := sorted(scene.roles.keys() - scene.ids.keys()):
+        raise ValueError(f"it tells no subscriber id of {', '.join(unknown)}")
     return scene
+
+
+STRICTNESSES = ("strict", "deployed")
 
 
 _STEP = re.compile(r"(?=[0.]*[1-9])\d{1,9}(\.\d{1,9})?", re.ASCII)
@@ -479,7 +498,28 @@ def _message(record: dict[str, Any]) -> Message:
     }
     for name in ("signature", "answer_signature"):
         values[name] = record[name] and _made(SignatureCheck, record[name])
-    return _made(Message, values)
+    message = _made(Message, values)
+    answered = message.answer
+    instants = message.sent_s, message.deadline_s, answered and answered.at_s
+    if not all(math.isfinite(one) for one in instants if one is not None):
+        raise ValueError(f"an instant of message {message.number} is none")
+    if answered and not 0 <= answered.status <= _LARGEST_STATUS:
+        raise ValueError(f"the answer to message {message.number} has no status of HTTP")
+    if message.kind == "beckn" and message.recorded == "ours":
+        _is_checked(message)
+    return message
+
+
+_LARGEST_STATUS = 999
+"""What three digits can tell; participants send statuses that nobody has registered."""
+
+
+def _is_checked(message: Message) -> None:
+    """Refuse a message of ours that lacks the check of a signature, which is never left out."""
+    answer, own = message.answer, parse_header(message.headers.get("authorization", ""))
+    is_signed = answer is not None and "signature" in answer.headers and own is not None
+    if message.signature is None or (is_signed and message.answer_signature is None):
+        raise ValueError(f"the signatures of message {message.number} are not checked")
 
 
 def _made(kind: type[T], values: dict[str, Any]) -> T:

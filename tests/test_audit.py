@@ -50,7 +50,7 @@ def audited(*paths: Path, out: Path, terms: Terms | None = None, processes: int 
     """Audit some paths; gives the report as written, and what was told of each flow."""
     out.mkdir(exist_ok=True)
     told: list[Audited] = []
-    audit(paths, terms or Terms({}), out, command="-", tell=told.append, processes=processes)
+    audit(paths, terms or Terms({}), out, tell=told.append, processes=processes)
     return json.loads((out / "report.json").read_text()), told
 
 
@@ -169,7 +169,7 @@ def test_the_command_tells_flows_messages_and_numbers(gridwitness, tmp_path):
     assert lines[2].split() == ["passed", "1", "messages", "rec/good"]
     assert "2 flows (1 nonconformant, 1 passed)" in ran.out
     assert "2 messages (2 order)" in ran.out
-    assert "1 records that are no message" in ran.out
+    assert "1 records or files that are no message" in ran.out
     again = gridwitness("report", "audit")
     assert again.status == 1
     assert "2 messages (2 order)" in again.out
@@ -204,6 +204,83 @@ def test_a_mistake_is_told_and_ends_with_2(gridwitness, tmp_path, arguments, sai
     assert ran.status == 2
     assert said in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_what_was_found_before_is_kept_until_there_is_something_new(gridwitness, tmp_path):
+    put(tmp_path / "a.json", body("init"))
+    assert gridwitness("audit", "a.json", "--out", "keep").status == 0
+    before = {name: (tmp_path / "keep" / name).read_bytes() for name in KEPT_FILES}
+    put(tmp_path / "empty.jsonl", "1\n2\n")
+    for arguments in (["none"], ["a.json", "none"], ["empty.jsonl"], ["a.json", "--spec", "none"]):
+        ran = gridwitness("audit", *arguments, "--out", "keep")
+        assert (ran.status, "Traceback" in ran.err) == (2, False)
+        assert ran.out == ""
+        assert before == {name: (tmp_path / "keep" / name).read_bytes() for name in KEPT_FILES}
+    assert "empty.jsonl:1: JSON, but no object" in gridwitness("audit", "empty.jsonl").err
+
+
+KEPT_FILES = ("report.json", "junit.xml")
+
+
+def test_a_report_that_is_none_of_ours_is_a_mistake(gridwitness, tmp_path):
+    put(tmp_path / "a.json", body("init"))
+    put(tmp_path / "deep" / "report.json", "[" * 100_000)
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "report.json")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    mistakes = [("report", "deep"), ("report", "pipe"), ("audit", "loop")]
+    mistakes += [
+        ("audit", "a.json", "--out", name) for name in ("deep", "pipe", "loop", "x" * 5000)
+    ]
+    for arguments in mistakes:
+        ran = gridwitness(*arguments, within_s=20)
+        assert (ran.status, "Traceback" in ran.err) == (2, False), arguments
+
+
+def test_a_file_that_may_not_be_read_is_untestable_and_hides_no_other(tmp_path, monkeypatch):
+    put(tmp_path / "f" / "a.json", body("init", ttl="soon"))
+    locked = put(tmp_path / "f" / "b.json", body("confirm"))
+    opens = Path.open
+
+    def refuses(self: Path, *arguments: Any, **named: Any) -> Any:
+        if self == locked:
+            raise PermissionError(13, "Permission denied")
+        return opens(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuses)
+    report, told = audited(tmp_path / "f", out=tmp_path / "out")
+    assert [one.verdict for one in told] == ["untestable", "nonconformant"]
+    assert "b.json: cannot be read (Permission denied)" in told[0].lines[0]
+    assert report["summary"]["scenarios"] == {"nonconformant": 1, "untestable": 1}
+
+
+def test_a_trace_in_which_no_rule_judges_anything_is_no_pass(sandbox, tmp_path, monkeypatch):
+    write_trace(small_market(sandbox), tmp_path / "a.jsonl")
+    monkeypatch.setattr("gridwitness.judgement.rules", dict)
+    report, told = audited(tmp_path / "a.jsonl", out=tmp_path / "out")
+    assert [one.verdict for one in told] == ["untestable"]
+    assert "no rule had anything to judge" in told[0].lines[0]
+    assert report["verdict"] == "untestable"
+
+
+def test_the_first_case_of_each_rule_is_told_in_full(gridwitness, tmp_path):
+    put(tmp_path / "my rec" / "init.json", body("init", version="1.9", ttl="soon"))
+    put(tmp_path / "my rec" / "on_init.json", body("on_init", ttl="later"))
+    options = "--edition", "beckn-2.0.0-rc", "--strictness", "deployed"
+    ran = gridwitness("audit", "my rec", *options)
+    again = gridwitness("report", "audit")
+    for said in (ran.out, again.out):
+        assert "  observed  soon; expected" in said
+        assert "  evidence  my rec/init.json#/context/ttl" in said
+        assert "  ... and 1 more like it" in said
+        assert said.count("ENV-006: ") == 1
+        assert f"  rerun     gridwitness audit 'my rec' {' '.join(options)}" in said
+    report = json.loads((tmp_path / "audit" / "report.json").read_text())
+    reruns = {f["rerun"] for f in [*report["findings"], *report["scenarios"]]}
+    assert reruns == {report["command"]} == {f"gridwitness audit 'my rec' {' '.join(options)}"}
+    assert report["command"].partition("gridwitness")[2] in (
+        tmp_path / "audit" / "junit.xml"
+    ).read_text().replace("&#39;", "'").replace("&apos;", "'")
 
 
 # -- the published messages -----------------------------------------------------------------------

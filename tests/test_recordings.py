@@ -16,7 +16,7 @@ from gridwitness.errors import UserError
 from gridwitness.judgement import judge
 from gridwitness.recordings import files, lines
 from gridwitness.recordings.files import Flow, PassedOver, read_flow, recorded
-from gridwitness.recordings.flows import Terms, numbers_of
+from gridwitness.recordings.flows import Terms, known_editions, numbers_of
 from gridwitness.recordings.pieces import MOST_MESSAGE_BYTES, as_envelope, from_bytes, from_entry
 from gridwitness.trace import Trace, write_trace
 from tests.conftest import small_market
@@ -276,7 +276,6 @@ def test_a_party_that_gives_another_address_is_told(tmp_path):
         b"[" * 100_000,
         b'{"a":' * 50_000,
         b"\xff\xfe\x00",
-        b"\xef\xbb\xbf" + json.dumps(body("init")).encode(),
         b'{"context": {"action": "init", "n": ' + b"9" * 5000 + b"}}",
         b'{"context": {"action": "init", "n": 1e999999999}}',
         b'{"context": {"action": "in\x00it"}}',
@@ -287,7 +286,7 @@ def test_a_party_that_gives_another_address_is_told(tmp_path):
         b"\\ud800",
     ],
     ids=[
-        *("deep-array", "deep-object", "no-utf8", "bom", "digits", "exponent", "nul", "nan"),
+        *("deep-array", "deep-object", "no-utf8", "digits", "exponent", "nul", "nan"),
         *("empty", "blank", "nuls", "surrogate"),
     ],
 )
@@ -319,8 +318,14 @@ def test_links_in_a_circle_end(tmp_path):
     (tmp_path / "f" / "01_again").symlink_to(tmp_path / "f", target_is_directory=True)
     (tmp_path / "f" / "self.json").symlink_to(tmp_path / "f" / "self.json")
     os.mkfifo(tmp_path / "f" / "pipe.json")
-    told = found(tmp_path, tmp_path / "f")
-    assert [type(one) for one in told] == [PassedOver, PassedOver, Flow]
+    told: list[Any] = found(tmp_path, tmp_path / "f")
+    assert [(one.place.rpartition("/")[2], one.why) for one in told[:-1]] == [
+        ("01_again", "a link to a folder"),
+        ("again", "a link to a folder"),
+        ("pipe.json", "no file"),
+        ("self.json", "no file"),
+    ]
+    assert isinstance(told[-1], Flow)
 
 
 def test_a_name_in_a_recording_is_never_a_path(sandbox, tmp_path):
@@ -420,6 +425,15 @@ def damaged(trace: Trace, tmp_path: Path, line: int, change: dict[str, Any]) -> 
         (0, {"roles": {"a": 1}}),
         (0, {"sequence": [{"name": "x"}]}),
         (0, {"dialect": 1}),
+        (0, {"ids": {}}),
+        (0, {"subject": "nobody"}),
+        (0, {"strictness": "meh"}),
+        (1, {"sent_s": float("nan")}),
+        (1, {"sent_s": 10**400}),
+        (1, {"deadline_s": float("inf")}),
+        (1, {"answer": {"status": -5, "headers": {}, "raw": ""}}),
+        (1, {"answer": {"status": 10**30, "headers": {}, "raw": ""}}),
+        (1, {"signature": None}),
         (0, {"dialect": "contract"}),
         (0, {"edition": "beckn-9"}),
         (0, {"price_tick": "a"}),
@@ -459,5 +473,164 @@ def test_ids_of_any_length_and_kind_group_messages(tmp_path):
     rows[3]["context"]["transaction_id"] = ""
     text = "\n".join(map(json.dumps, [*rows, "not a message"]))
     told = found(tmp_path, put(tmp_path / "a.jsonl", text))
-    assert [len(one.lines) for one in told if isinstance(one, Flow)] == [1, 3, 1]
+    assert [len(one.lines) for one in told if isinstance(one, Flow)] == [1, 2, 1]
     assert flow_names(told)[1] == "without a transaction"
+    assert told[-1] == PassedOver(f"{tmp_path / 'a.jsonl'}:5", "JSON, but no object")
+
+
+# -- what people's programs write --------------------------------------------------------------
+
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.har"])
+def test_a_byte_order_mark_is_no_part_of_what_it_precedes(tmp_path, name: str):
+    line = json.dumps(body("init"))
+    text = {
+        "a.json": line,
+        "a.jsonl": f"{line}\n{line}\n",
+        "a.har": json.dumps(archive(entry(body("init")))),
+    }[name]
+    for path in (put(tmp_path / name, MARK + text), put(tmp_path / "f" / name, MARK + text)):
+        (one,) = heard(tmp_path, path if path.parent == tmp_path else path.parent)
+        assert set(actions(one)) == {"init"}
+        assert "ENV-001" not in rules_of(one)
+
+
+def response(**content: Any) -> dict[str, Any]:
+    return {"status": 200, "headers": [], "content": content}
+
+
+@pytest.mark.parametrize(
+    ("answer", "recorded"),
+    [
+        (response(size=123), "request"),
+        (response(size=-1), "request"),
+        (None, "request"),
+        (response(size=0), "whole"),
+        ({"status": 0, "headers": [], "content": {"size": 0}}, "whole"),
+    ],
+)
+def test_an_answer_that_was_not_exported_is_not_missing(tmp_path, answer: Any, recorded: str):
+    sent = entry(body("init")) | {"response": answer}
+    (one,) = heard(tmp_path, put(tmp_path / "a.har", archive(sent)))
+    (message,) = one.trace.messages
+    assert message.recorded == recorded
+    assert ("ACK-001" in rules_of(one)) == (recorded == "whole")
+
+
+@pytest.mark.parametrize("size", [2000, 1e99])
+def test_a_body_that_was_not_exported_is_passed_over(tmp_path, size: float):
+    sent = entry(body("init"), postData={"mimeType": "application/json"}, bodySize=size)
+    told = found(tmp_path, put(tmp_path / "a.har", archive(entry(body("init")), sent)))
+    assert told[0] == PassedOver(f"{tmp_path / 'a.har'}:2", "its body was not recorded")
+    empty = entry(body("init"), postData={"mimeType": "application/json"}, bodySize=0)
+    (one,) = heard(tmp_path, put(tmp_path / "b.har", archive(empty)))
+    assert "ENV-001" in rules_of(one)
+
+
+def test_what_else_a_browser_posts_is_no_message(tmp_path):
+    form = {"mimeType": "application/x-www-form-urlencoded", "text": "v=1&t=pageview"}
+    counted = entry(body("init"), url="https://counter.example/collect?v=1", postData=form)
+    other = {"context": {"page": "x"}}
+    tracked = entry(
+        body("init"), url="https://counter.example/v1/t", postData={"text": json.dumps(other)}
+    )
+    (*passed_over, flow) = found(
+        tmp_path, put(tmp_path / "a.har", archive(counted, tracked, entry(body("init"))))
+    )
+    assert [one.why for one in passed_over if isinstance(one, PassedOver)] == [
+        "a POST of no JSON, to no known action",
+        "its context names neither a transaction, a message nor a party",
+    ]
+    assert isinstance(flow, Flow)
+    assert len(flow.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://seller.example/bpp/on_init", "text/plain"),
+        ("https://seller.example/x", "application/json; charset=utf-8"),
+    ],
+)
+def test_what_was_meant_as_a_message_is_judged(tmp_path, url: str, kind: str):
+    sent = entry(body("init"), url=url, postData={"mimeType": kind, "text": "{broken"})
+    (one,) = heard(tmp_path, put(tmp_path / "a.har", archive(sent)))
+    assert "ENV-001" in rules_of(one)
+
+
+def test_lines_that_are_no_message_fill_no_flow(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MOST_FLOW_MESSAGES", 3)
+    rows = ["1"] * 9 + ['{"level": "info"}'] * 9 + [json.dumps(body("init"))]
+    told = found(tmp_path, put(tmp_path / "a.jsonl", "\n".join(rows)))
+    assert [len(one.lines) for one in told if isinstance(one, Flow)] == [1]
+    assert len(told) == 19
+    broken = put(tmp_path / "b.jsonl", "\n".join([*rows, *["{"] * 4]))
+    with pytest.raises(UserError, match="'without a transaction' has 4 messages"):
+        found(tmp_path, broken)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [(b'{"context": ', "Expecting value"), (b"", "no JSON"), (b"\xff{}", "can't decode")],
+)
+def test_a_lone_message_file_that_is_broken_is_judged_with_the_reason(tmp_path, raw, reason: str):
+    (tmp_path / "a.json").write_bytes(raw)
+    (one,) = heard(tmp_path, tmp_path / "a.json")
+    (finding,) = [f for f in judge(one.trace, None).findings if f.rule == "ENV-001"]
+    assert reason in finding.observed
+
+
+def test_a_file_that_is_no_recording_says_why(tmp_path):
+    with pytest.raises(UserError, match=r"holds no recording that can be read \(Expecting"):
+        found(tmp_path, put(tmp_path / "a.har", '{"log"'))
+
+
+def test_a_message_that_is_too_large_is_told_as_that(tmp_path):
+    sent = body("init", comment="x" * MOST_MESSAGE_BYTES)
+    alone = put(tmp_path / "a.json", json.dumps(sent))
+    for path in (alone, put(tmp_path / "b.har", archive(entry(sent)))):
+        (one,) = heard(tmp_path, path)
+        observed = [f.observed for f in judge(one.trace, None).findings if f.rule == "ENV-001"]
+        assert observed == ["no JSON: larger than 4 MB"]
+
+
+def test_pipes_are_never_opened(tmp_path):
+    put(tmp_path / "f" / "a.json", body("init"))
+    os.mkfifo(tmp_path / "f" / "report.json")
+    assert len(heard(tmp_path, tmp_path / "f")) == 1
+    put(tmp_path / "out" / "report.json", {"$schema": files.OURS + "1"})
+    (tmp_path / "out" / "traces").mkdir()
+    os.mkfifo(tmp_path / "out" / "traces" / "a.jsonl")
+    with pytest.raises(UserError, match="is not a trace"):
+        heard(tmp_path, tmp_path / "out")
+
+
+def test_files_of_other_kinds_are_counted(tmp_path):
+    put(tmp_path / "f" / "a.json", body("init"))
+    for name in ("a.txt", "b.json.gz", "README"):
+        put(tmp_path / "f" / name, "x")
+    passed_over, _ = found(tmp_path, tmp_path / "f")
+    assert isinstance(passed_over, PassedOver)
+    assert (passed_over.place, passed_over.number) == (str(tmp_path / "f"), 3)
+
+
+def test_all_paths_are_looked_at_before_anything_is_read(tmp_path):
+    good = put(tmp_path / "a.json", body("init"))
+    told = recorded([good, tmp_path / "none"], tmp_path / "spool")
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        next(told)
+
+
+def test_paths_that_lead_nowhere_are_a_users_mistake(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / "loop", tmp_path / ("x" * 5000), tmp_path / "a\0b"):
+        with pytest.raises(UserError):
+            found(tmp_path, path)
+
+
+def test_two_editions_of_one_dialect_are_a_users_mistake():
+    with pytest.raises(UserError, match="both speak the dialect"):
+        known_editions(["beckn-2.0.0-lts", "beckn-2.0.0-nfh"])
+    assert known_editions(["beckn-2.0.0-lts", "beckn-2.0.0-rc"]).keys() == {"order", "contract"}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from gridwitness.errors import UserError
 from gridwitness.recordings.flows import in_order, numbers_of, trace_of
 from gridwitness.recordings.lines import (
+    BOM,
     MOST_FLOW_MESSAGES,
     Stretch,
     by_transaction,
@@ -48,7 +49,6 @@ SUFFIXES = (".json", ".jsonl", ".ndjson", ".har")
 MEND = "name a trace, a run's folder, message files, JSON Lines or an HTTP Archive (HAR)"
 _TRACE = re.compile(rb'\{\s*"scene"\s*:')
 _ARCHIVE = re.compile(rb'\{\s*"log"\s*:')
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,49 @@ class Heard:
 def recorded(paths: Sequence[Path], spool: Path) -> Iterator[Flow | PassedOver]:
     """Find the flows that are recorded at some paths; spool is an empty folder to work in.
 
+    Raises UserError for a path that is not there or holds none of the forms; before
+    anything is yielded.
+    """
+    forms = checked(paths)
+    for path, form in zip(paths, forms, strict=True):
+        if form is None:
+            yield from _in_folder(path, spool)
+        else:
+            yield from _in_file(path, form, spool)
+
+
+def checked(paths: Sequence[Path]) -> list[Form | None]:
+    """Tell the form of what is at each path, None for a folder.
+
     Raises UserError for a path that is not there or holds none of the forms.
     """
-    for path in paths:
-        if path.is_dir():
-            yield from _in_folder(path, spool)
-        elif path.is_file():
-            yield from _in_file(path, _form(path), spool)
-        else:
-            raise UserError("is neither a file nor a folder", where=str(path), mend=MEND)
+    return [_form_at(path) for path in paths]
+
+
+def located(path: Path, where: str) -> Path:
+    """Give the place of a path without links; raises UserError where there can be none."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"leads nowhere ({_why(error)})", where=where[:200], mend=MEND) from error
+
+
+def _form_at(path: Path) -> Form | None:
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"cannot be read ({_why(error)})", where=str(path)[:200], mend=MEND
+        ) from error
+    if is_folder:
+        return None
+    if not is_file:
+        raise UserError("is neither a file nor a folder", where=str(path)[:200], mend=MEND)
+    return _form(path)
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)[:200]
 
 
 def _in_folder(top: Path, spool: Path) -> Iterator[Flow | PassedOver]:
@@ -110,12 +144,17 @@ def _in_folder(top: Path, spool: Path) -> Iterator[Flow | PassedOver]:
     while roots:
         root = roots.pop()
         flow: list[str] = []
-        for folder, names in _steps(root, roots):
+        for folder, names, passed_over in _steps(root, roots):
+            yield from passed_over
             for name in names:
                 file = folder / name
+                if not _is_file(file):
+                    yield PassedOver(str(file), "no file")
+                    continue
                 form = _form_in_folder(file)
                 if form is None:
-                    yield PassedOver(str(file), "no file that can be read")
+                    # A flow of its own, so that what stands beside it is judged all the same.
+                    yield Flow(str(file), file.stem, "message", str(folder), (name,))
                 elif form == "message":
                     flow.append(file.relative_to(root).as_posix())
                 else:
@@ -123,15 +162,28 @@ def _in_folder(top: Path, spool: Path) -> Iterator[Flow | PassedOver]:
         yield from _messages(root, flow)
 
 
-def _steps(root: Path, roots: list[Path]) -> Iterator[tuple[Path, list[str]]]:
+def _steps(root: Path, roots: list[Path]) -> Iterator[tuple[Path, list[str], list[PassedOver]]]:
     """Walk the folders of one flow in a fixed order, following no link; notes further roots."""
     others: list[Path] = []
-    for folder, inner, names in os.walk(root, onerror=_unreadable):
-        others += [Path(folder, name) for name in inner if not numbers_of(name)]
-        inner[:] = sorted(name for name in inner if numbers_of(name))
-        yield Path(folder), sorted(name for name in names if name.lower().endswith(SUFFIXES))
-    linked = [folder for folder in others if folder.is_symlink()]
-    roots += sorted((folder for folder in others if folder not in linked), reverse=True)
+    for top, inner, names in os.walk(root, onerror=_unreadable):
+        folder = Path(top)
+        linked = sorted(name for name in inner if (folder / name).is_symlink())
+        passed_over = [PassedOver(str(folder / name), "a link to a folder") for name in linked]
+        others += [folder / name for name in inner if name not in linked and not numbers_of(name)]
+        inner[:] = sorted(name for name in inner if name not in linked and numbers_of(name))
+        taken = sorted(name for name in names if name.lower().endswith(SUFFIXES))
+        if len(taken) < len(names):
+            kinds = f"files that are none of {', '.join(SUFFIXES)}"
+            passed_over.append(PassedOver(str(folder), kinds, len(names) - len(taken)))
+        yield folder, taken, passed_over
+    roots += sorted(others, reverse=True)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _unreadable(error: OSError) -> None:
@@ -142,6 +194,8 @@ def _unreadable(error: OSError) -> None:
 
 def _is_ours(folder: Path) -> bool:
     try:
+        if not (folder / "report.json").is_file():
+            return False  # to open a pipe would be to wait for who writes into it
         with (folder / "report.json").open("rb") as file:
             return OURS.encode() in file.read(4096)
     except OSError:
@@ -176,33 +230,40 @@ def _in_file(path: Path, form: Form, spool: Path) -> Iterator[Flow | PassedOver]
     lines = path
     if form == "archive":
         lines = spool / f"{number}.jsonl"
-        messages, others = spool_archive(path, source, lines)
-        if others or not messages:
-            yield PassedOver(source, "entries without a protocol message", others)
+        entries = 0
+        for entries, why in spool_archive(path, source, lines):
+            if why:
+                yield PassedOver(f"{source}:{entries}", why)
+        if not entries:
+            yield PassedOver(source, "an archive without entries", 0)
     with lines.open("rb") as file:
         groups = by_transaction(stretches(file), spool / f"{number}.sqlite", source)
-        for key, where in groups:
-            name = f"transaction {key}" if key else "without a transaction"
-            yield Flow(source, name, "lines", str(lines.parent), (lines.name,), where)
+        for name, where, why in groups:
+            if why:
+                yield PassedOver(f"{source}:{where[0].number}", why)
+            else:
+                yield Flow(source, name, "lines", str(lines.parent), (lines.name,), where)
 
 
 def _form_in_folder(path: Path) -> Form | None:
-    """Tell the form of a file in a folder; None for what is no file or cannot be opened.
+    """Tell the form of a file in a folder; None for what cannot be opened.
 
     What is none of the forms is a message that cannot be read, or lines of them.
     """
     try:
-        if not path.is_file():
-            return None
         with path.open("rb") as file:
             line, more = _beginning(file)
             file.seek(0)
-            told = _told_by(file.read(4096).removeprefix(_BOM).lstrip())
+            told = _told_by(file.read(4096).removeprefix(BOM).lstrip())
             if told is None and more and _is_json(line):
                 return "lines"
     except OSError:
         return None
-    return told or ("lines" if path.suffix.lower() in (".jsonl", ".ndjson") else "message")
+    return told or _BY_NAME.get(path.suffix.lower(), "message")
+
+
+_BY_NAME: dict[str, Form] = {".json": "message", ".jsonl": "lines", ".ndjson": "lines"}
+"""What is meant to be one of the forms, and is told as that where its content is broken."""
 
 
 def _form(path: Path) -> Form:
@@ -213,14 +274,15 @@ def _form(path: Path) -> Form:
             if _is_json(line) and not _TRACE.match(line) and not _ARCHIVE.match(line):
                 return "lines" if more else "message"
             file.seek(0)
-            whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(_BOM).lstrip()
+            whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(BOM).lstrip()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(path), mend=MEND) from error
-    told = _told_by(whole)
-    if told is None and len(whole) <= MOST_MESSAGE_BYTES and _is_json(whole):
-        return "message"
+    problem = _problem(whole)
+    told = _told_by(whole) or (_BY_NAME.get(path.suffix.lower()) if problem else "message")
     if told is None:
-        raise UserError("holds no recording that can be read", where=str(path), mend=MEND)
+        raise UserError(
+            f"holds no recording that can be read ({problem})", where=str(path), mend=MEND
+        )
     return told
 
 
@@ -229,7 +291,7 @@ def _beginning(file: BinaryIO) -> tuple[bytes, bool]:
     line = b""
     while not line.strip() and (line := file.readline(MOST_MESSAGE_BYTES + 1)):
         pass
-    return line.removeprefix(_BOM).strip(), bool(file.read(4096).strip())
+    return line.removeprefix(BOM).strip(), bool(file.read(4096).strip())
 
 
 def _told_by(beginning: bytes) -> Form | None:
@@ -240,15 +302,24 @@ def _told_by(beginning: bytes) -> Form | None:
 
 
 def _is_json(raw: bytes) -> bool:
+    return not _problem(raw)
+
+
+def _problem(raw: bytes) -> str:
+    """Tell why some bytes are no JSON; empty when they are."""
+    if len(raw) > MOST_MESSAGE_BYTES:
+        return f"larger than {MOST_MESSAGE_BYTES >> 20} MB"
     try:
         json.loads(raw)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as error:
+        return str(error)[:200] if raw.strip() else "it is empty"
+    return ""
 
 
 def read_flow(flow: Flow, terms: Terms) -> Heard:
-    """Read a flow; raises UserError for a trace of ours that cannot be read back."""
+    """Read a flow; raises UserError for a trace of ours or a file that cannot be read."""
     folder = Path(flow.folder)
     if flow.form == "trace":
         trace = read_trace(folder / flow.files[0])
@@ -271,6 +342,9 @@ def read_flow(flow: Flow, terms: Terms) -> Heard:
 def _read_file(file: Path, place: str) -> Piece:
     try:
         with file.open("rb") as opened:
-            return from_bytes(opened.read(MOST_MESSAGE_BYTES + 1), place)
-    except OSError:
-        return from_bytes(b"", place)
+            raw = opened.read(MOST_MESSAGE_BYTES + 1)
+    except OSError as error:
+        raise UserError(
+            f"cannot be read ({_why(error)})", where=str(file), mend="give access to it"
+        ) from error
+    return from_bytes(raw.removeprefix(BOM), place)

@@ -11,6 +11,7 @@ BPP and a callback back. Nobody is in the seat: everybody is judged alike.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from gridwitness.dialects import recognise
 from gridwitness.editions import editions
+from gridwitness.errors import UserError
+from gridwitness.recordings.pieces import ACTIONS
 from gridwitness.story import BAP, BAP_AND_BPP, BPP
 from gridwitness.trace import Answer, Message, Scene, Trace
 
@@ -32,23 +35,23 @@ EDITION_OF = {"order": "beckn-2.0.0-rc", "contract": "beckn-2.0.0-lts"}
 PUBLISHES = re.compile(r"catalog[_/]publish")
 """The request that a provider sends, to a catalogue."""
 
-ACTIONS = (
-    "catalog/publish", "catalog_publish", "search", "discover", "select", "init", "confirm",
-    "status", "track", "update", "cancel", "rating", "rate", "support",
-)  # fmt: skip
-"""The actions in the order in which a flow may take them; a callback follows its request."""
-
 
 @dataclass(frozen=True)
 class Terms:
     """By what a recording is judged: an edition a dialect, how strictly, what is laid beside.
 
-    specification is the path of the official documents, None when there are none.
+    specification is the path of the official documents, None when there are none; options
+    is how a person asks for all this in the command.
     """
 
     editions: Mapping[str, str]
     strictness: str = "strict"
     specification: str | None = None
+    options: tuple[str, ...] = ()
+
+    def rerun(self, *paths: str) -> str:
+        """Give the command that judges some paths by these terms."""
+        return shlex.join(["gridwitness", "audit", *paths, *self.options])
 
 
 def in_order(pieces: Sequence[Piece]) -> list[Piece]:
@@ -173,5 +176,17 @@ def instant(text: str | None) -> datetime | None:
 
 
 def known_editions(wanted: Sequence[str]) -> dict[str, str]:
-    """Give the editions asked for by the dialect each of them speaks."""
-    return {editions()[edition].dialect: edition for edition in wanted}
+    """Give the editions asked for by the dialect each of them speaks.
+
+    Raises UserError for two of one dialect.
+    """
+    known: dict[str, str] = {}
+    for edition in wanted:
+        dialect = editions()[edition].dialect
+        if known.setdefault(dialect, edition) != edition:
+            raise UserError(
+                f"{known[dialect]} and {edition} both speak the dialect {dialect!r}",
+                where="--edition",
+                mend="name one edition a dialect",
+            )
+    return known

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gridwitness.dialects.base import Json
     from gridwitness.recordings.pieces import Piece
 
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark, which some programs write before UTF-8."""
+
 MOST_FLOW_MESSAGES = 20_000
 """No flow has more messages; a flow is judged as a whole, in memory."""
 
@@ -56,7 +59,7 @@ class Stretch:
 
 def stretches(file: BinaryIO) -> Iterator[tuple[Stretch, bytes]]:
     """Yield each line that is not blank, cut where it is longer than any message."""
-    offset = number = 0
+    offset, number = _past_mark(file), 0
     while line := file.readline(MOST_MESSAGE_BYTES + 1):
         length, number = len(line), number + 1
         rest = line
@@ -68,31 +71,41 @@ def stretches(file: BinaryIO) -> Iterator[tuple[Stretch, bytes]]:
         offset += length
 
 
+def _past_mark(file: BinaryIO) -> int:
+    """Go past the byte order mark that a file may begin with; gives its length."""
+    mark = len(BOM) if file.read(len(BOM)) == BOM else 0
+    file.seek(mark)
+    return mark
+
+
 def by_transaction(
     found: Iterator[tuple[Stretch, bytes]], table: Path, source: str
-) -> Iterator[tuple[str, tuple[Stretch, ...]]]:
+) -> Iterator[tuple[str, tuple[Stretch, ...], str]]:
     """Group messages by transaction, in the order in which the transactions begin.
 
-    Messages without one are a group of their own, under the empty name. Raises UserError
-    for a group that is too large to be judged.
+    Messages without one are a group of their own. Yields what each group is called, where
+    its messages stand, and an empty text; then one by one what is no message, with why.
+    Raises UserError for a group that is too large to be judged.
     """
     with closing(sqlite3.connect(table)) as book:
         book.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;"
-            "CREATE TABLE message (number INTEGER PRIMARY KEY, flow, position, length)"
+            "CREATE TABLE message (number INTEGER PRIMARY KEY, flow, why, position, length)"
         )
         book.executemany(
-            "INSERT INTO message VALUES (?, ?, ?, ?)",
-            ((one.number, _key(raw, source), one.offset, one.length) for one, raw in found),
+            "INSERT INTO message VALUES (?, ?, ?, ?, ?)",
+            ((one.number, *_key(raw, source), one.offset, one.length) for one, raw in found),
         )
         book.execute("CREATE INDEX flows ON message (flow, number)")
         flows = book.execute(
-            "SELECT flow, COUNT(*) FROM message GROUP BY flow ORDER BY MIN(number)"
+            "SELECT flow, COUNT(*) FROM message WHERE flow IS NOT NULL"
+            " GROUP BY flow ORDER BY MIN(number)"
         )
         for key, count in cast("Iterator[tuple[str, int]]", flows):
+            name = f"transaction {key}" if key else "without a transaction"
             if count > MOST_FLOW_MESSAGES:
                 raise UserError(
-                    f"transaction {key!r} has {count} messages, {MOST_FLOW_MESSAGES} at most"
+                    f"what is {name!r} has {count} messages, {MOST_FLOW_MESSAGES} at most"
                     " can be judged together",
                     where=source,
                     mend="record one exchange a transaction, or cut the file by time",
@@ -101,40 +114,46 @@ def by_transaction(
                 "SELECT position, length, number FROM message WHERE flow = ? ORDER BY number",
                 (key,),
             )
-            yield key, tuple(Stretch(*row) for row in cast("Iterator[tuple[int, int, int]]", rows))
+            where = tuple(Stretch(*row) for row in cast("Iterator[tuple[int, int, int]]", rows))
+            yield name, where, ""
+        others = book.execute(
+            "SELECT position, length, number, why FROM message WHERE flow IS NULL ORDER BY number"
+        )
+        for *row, why in cast("Iterator[tuple[int, int, int, str]]", others):
+            yield "", (Stretch(*row),), why
 
 
-def _key(raw: bytes, place: str) -> str:
-    transaction_id = from_bytes(raw, place).transaction_id or ""
-    return transaction_id[:LONGEST_KEY].encode("utf-8", "replace").decode()
+def _key(raw: bytes, place: str) -> tuple[str | None, str]:
+    """Give the transaction of a message, or why it is none."""
+    piece = from_bytes(raw, place)
+    if piece.no_message:
+        return None, piece.no_message
+    transaction_id = piece.transaction_id or ""
+    return transaction_id[:LONGEST_KEY].encode("utf-8", "replace").decode(), ""
 
 
-def spool_archive(path: Path, source: str, spool: Path) -> tuple[int, int]:
-    """Write the messages of an HTTP Archive as lines; gives how many, and how many others.
+def spool_archive(path: Path, source: str, spool: Path) -> Iterator[tuple[int, str]]:
+    """Write the messages of an HTTP Archive as lines.
 
-    The line of an entry has its number; what is no message leaves a blank line. Raises
-    UserError when the file is no archive.
+    Yields the number of each entry, from 1, and why it is no message, empty for one that
+    is. The line of an entry has its number; what is no message leaves a blank line.
+    Raises UserError when the file is no archive.
     """
-    messages = others = 0
     try:
         with path.open("rb") as file, spool.open("wb") as lines:
+            _past_mark(file)
             bounded = _Bounded(file)
             for number, entry in enumerate(_entries(bounded), 1):
                 bounded.since = 0
                 piece = from_entry(entry, f"{source}:{number}")
-                if piece.no_message:
-                    others += 1
-                    lines.write(b"\n")
-                else:
-                    messages += 1
-                    lines.write(as_envelope(piece) + b"\n")
+                lines.write((b"" if piece.no_message else as_envelope(piece)) + b"\n")
+                yield number, piece.no_message
     except (ijson.JSONError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(
             f"is not an HTTP Archive ({str(error)[:200]})",
             where=source,
             mend="export the HAR again, whole",
         ) from error
-    return messages, others
 
 
 def _entries(file: _Bounded) -> Iterator[Json]:

@@ -17,6 +17,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,14 @@ MOST_MESSAGE_BYTES = 4 * 1024 * 1024
 
 KEPT_BYTES = 4096
 """What is kept of a message that is too large."""
+
+ACTIONS = (
+    "catalog/publish", "catalog_publish", "search", "discover", "select", "init", "confirm",
+    "status", "track", "update", "cancel", "rating", "rate", "support",
+)  # fmt: skip
+"""The actions in the order in which a flow may take them; a callback follows its request."""
+
+_NAMES = frozenset(action.rpartition("/")[2] for action in ACTIONS)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Piece:
     place    where it stands, for a person
     at       when it was sent, as recorded; None when that is not known
     reply    its answer; with recorded "whole" and no reply, none came
+    is_cut   whether it is larger than any message, and only its beginning is kept
+    lost     what of it was not recorded, so that nothing can be said about it
     """
 
     raw: bytes
@@ -59,9 +70,13 @@ class Piece:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     at: str | None = None
     reply: Reply | None = None
+    is_cut: bool = False
+    lost: str = ""
 
     @cached_property
     def parsed(self) -> Parsed:
+        if self.is_cut:
+            return Parsed(None, problem=f"larger than {MOST_MESSAGE_BYTES >> 20} MB")
         return parse_noting(self.raw)
 
     @property
@@ -91,23 +106,41 @@ class Piece:
     def no_message(self) -> str:
         """Why it is no protocol message; empty when it is one, or may have been meant as one."""
         body: object = self.parsed.body
-        if body is None and self.recorded != "body":
-            return "" if self.method == "POST" else f"a {self.method} without a message"
+        if self.lost:
+            return self.lost
         if body is None:
-            return ""
+            return "" if self.recorded == "body" else self._no_request
         if not isinstance(body, dict):
             return "JSON, but no object"
         if "context" not in body:
             return "an object without a context"
-        if self.recorded == "body" and recognise(cast("Json", body)) is None:
+        is_meant = self.recorded != "body" and (self._is_addressed or _is_action(self.action))
+        if not is_meant and recognise(cast("Json", body)) is None:
             return "its context names neither a transaction, a message nor a party"
         return ""
+
+    @property
+    def _no_request(self) -> str:
+        """Why a request whose body is no JSON is none of the protocol either."""
+        if self.method != "POST":
+            return f"a {self.method} without a message"
+        is_json = "json" in self.headers.get("content-type", "").lower()
+        return "" if is_json or self._is_addressed else "a POST of no JSON, to no known action"
+
+    @property
+    def _is_addressed(self) -> bool:
+        """Whether it was sent to an action, or to an address that was not recorded."""
+        return not self.url or _is_action(self.url.partition("?")[0].rstrip("/"))
+
+
+def _is_action(path: str) -> bool:
+    return path.rpartition("/")[2].removeprefix("on_") in _NAMES
 
 
 def from_bytes(raw: bytes, place: str) -> Piece:
     """Read one message of a file of messages: a bare body, or an envelope."""
     if len(raw) > MOST_MESSAGE_BYTES:
-        return Piece(raw[:KEPT_BYTES], place)
+        return Piece(raw[:KEPT_BYTES], place, is_cut=True)
     piece = Piece(raw, place)
     record = _object(piece.parsed.body)
     body = record.get("body", record.get("request"))
@@ -123,24 +156,44 @@ def from_bytes(raw: bytes, place: str) -> Piece:
         headers=_headers(record.get("headers")),
         at=_text(record.get("at")) or None,
         reply=_reply(_object(response)),
+        is_cut=record.get("is_cut") is True,
     )
 
 
 def from_entry(entry: Json, place: str) -> Piece:
-    """Read an entry of an HTTP Archive."""
-    request, response = _object(entry).get("request"), _object(_object(entry).get("response"))
-    asked = _object(request)
-    raw = _content(_object(asked.get("postData")))
+    """Read an entry of an HTTP Archive.
+
+    Browsers leave texts out and tell their sizes all the same: that is not recorded, which
+    is not the same as empty.
+    """
+    asked = _object(_object(entry).get("request"))
+    response = _object(_object(entry).get("response"))
+    posted, content = _object(asked.get("postData")), _object(response.get("content"))
+    raw = _content(posted)
+    headers, kind = _headers(asked.get("headers")), _text(posted.get("mimeType"))
+    is_answered = bool(response) and (_status(response) is None or _is_recorded(content))
     return Piece(
         raw if len(raw) <= MOST_MESSAGE_BYTES else raw[:KEPT_BYTES],
         place,
-        recorded="whole",
+        recorded="whole" if is_answered else "request",
         method=_text(asked.get("method")) or "POST",
         url=_text(asked.get("url")),
-        headers=_headers(asked.get("headers")),
+        headers={"content-type": kind, **headers} if kind else headers,
         at=_text(_object(entry).get("startedDateTime")) or None,
-        reply=_reply({**response, "body": _content(_object(response.get("content")))}),
+        reply=_reply({**response, "body": _content(content)}) if is_answered else None,
+        is_cut=len(raw) > MOST_MESSAGE_BYTES,
+        lost="its body was not recorded" if not raw and _is_size(asked.get("bodySize")) else "",
     )
+
+
+def _is_recorded(content: Mapping[str, Json]) -> bool:
+    """Tell whether the text of an answer is there, or is known to be empty."""
+    return bool(_text(content.get("text"))) or content.get("size") == 0
+
+
+def _is_size(value: Json) -> bool:
+    """Tell whether an archive tells a size; -1, which means unknown, is none."""
+    return isinstance(value, int | Decimal) and value > 0
 
 
 def as_envelope(piece: Piece) -> bytes:
@@ -151,6 +204,7 @@ def as_envelope(piece: Piece) -> bytes:
         "url": piece.url,
         "headers": dict(piece.headers),
         "at": piece.at,
+        "is_cut": piece.is_cut,
     }
     if piece.recorded == "whole":
         reply = piece.reply
@@ -163,11 +217,17 @@ def as_envelope(piece: Piece) -> bytes:
 
 
 def _reply(response: Mapping[str, Json]) -> Reply | None:
-    status = response.get("status")
-    if not isinstance(status, int) or not 100 <= status <= 999:  # noqa: PLR2004 (three digits)
+    status = _status(response)
+    if status is None:
         return None
     raw = _bytes(response.get("body"))[:MOST_MESSAGE_BYTES]
     return Reply(status, _headers(response.get("headers")), raw)
+
+
+def _status(response: Mapping[str, Json]) -> int | None:
+    """Give the status of an answer; None when none came, which an archive writes as 0."""
+    status = response.get("status")
+    return status if isinstance(status, int) and 100 <= status <= 999 else None  # noqa: PLR2004
 
 
 def _content(content: Mapping[str, Json]) -> bytes:

@@ -109,7 +109,7 @@ def test_where_the_time_goes(trace, tmp_path, record):
     write_copies(trace, tmp_path / "traces", copies(trace, MESSAGES // 10))
     profile = cProfile.Profile(process_time)
     profile.enable()
-    report = audit([tmp_path / "traces"], Terms({}), tmp_path, command="-", tell=str, processes=1)
+    report = audit([tmp_path / "traces"], Terms({}), tmp_path, tell=str, processes=1)
     profile.disable()
     assert report["summary"]["messages"] >= MESSAGES // 10
     for order in ("tottime", "cumulative"):
