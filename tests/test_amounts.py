@@ -7,6 +7,7 @@ import os
 import time
 from collections import defaultdict
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from gridwitness.errors import Untestable
 from gridwitness.hearing import Hearing
 from gridwitness.judgement import judge, required
 from gridwitness.mocks.defects import DEFECTS
+from gridwitness.mocks.participant import Wish
+from gridwitness.mocks.utility import Meter
 from gridwitness.rules import rules
 from gridwitness.trace import Message, Scene, Trace
 from gridwitness.views import Bill, EnergyContract, Envelope, Part, Reading, SettlementReport
-from tests.conftest import small_market
+from tests.conftest import curve, small_market
 from tests.stated import ALSO, RIGHT, START, WRONG, metered, recorded, spoilt
 
 AMT = {rule.id: rule for rule in rules().values() if rule.family == "AMT"}
@@ -411,3 +414,25 @@ def test_every_rule_cites_what_is_published():
     for rule in AMT.values():
         assert rule.when_stated
         assert rule.source.startswith(("Beckn 2.0.0", "beckn/DEG", "India Energy Stack"))
+
+
+@pytest.mark.parametrize("dialect", ["order", "contract"])
+def test_an_honest_market_that_others_recorded_is_not_accused(sandbox, dialect: str):
+    """Its price is told rounded, on steep curves; and one of the meters has a limit that binds."""
+    wishes = {
+        "car": Wish("m-car", curve(("0.08", "-11"), ("0.13", "0"))),
+        "roof": Wish("m-roof", curve(("0.05", "0"), ("0.11", "7"))),
+        "mill": Wish("m-mill", curve(("0.03", "0"), ("0.04", "5"))),
+    }
+    meters = {
+        name: Meter(name, Decimal(2 if name == "m-mill" else 30))
+        for name in ("m-car", "m-roof", "m-mill")
+    }
+    trace = small_market(sandbox, dialect, wishes=wishes, meters=meters)
+    messages = tuple(
+        replace(one, recorded="body", answer=None, signature=None) for one in trace.beckn
+    )
+    roles = {name: "BPP" if name == AGENT else "BAP" for name in trace.scene.roles}
+    scene = replace(trace.scene, roles=roles, sequence=(), subject=None, uris={}, ids={})
+    findings = judge(Trace(scene, messages), None).findings
+    assert [f for f in findings if f.rule.startswith("AMT")] == []
