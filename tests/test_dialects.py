@@ -653,3 +653,16 @@ def test_a_float_that_is_not_finite_is_refused():
 def test_what_is_written_is_json_for_others_too():
     body = ORDER.compose(WHOLE)
     assert json.loads(dump_json(body))["context"]["message_id"] == "m"
+
+
+def test_a_capacity_without_a_price_of_its_own_is_no_curve():
+    """Who answers a posted price offers a capacity alone."""
+    payloads = [{"type": "CAPACITY_OFFERED", "values": [150]}]
+    series = {"@type": "TimeSeries", "intervals": [{"id": 0, "payloads": payloads}]}
+    body = {
+        "context": {"messageId": "m", "action": "init"},
+        "message": {"contract": {"commitments": [{"commitmentAttributes": series}]}},
+    }
+    reading = DIALECTS["contract"].read(body)
+    assert reading.contract is not None
+    assert (reading.contract.curve, reading.problems) == (None, ())

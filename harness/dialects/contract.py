@@ -162,8 +162,8 @@ class _Series:
 
     def curve(self) -> OfferCurve | None:
         prices, powers = self.column("OFFER_PRICE"), self.column("CAPACITY_OFFERED")
-        if not prices and not powers:
-            return None
+        if not prices or not powers:
+            return None  # a capacity alone is offered at a price that somebody posted
         pairs = [
             (price.number(), power.number())
             for price, power in zip(prices.items(), powers.items(), strict=False)
