@@ -210,7 +210,8 @@ def cleared_power_lies_on_the_own_curve(trace: Trace) -> Iterator[Outcome]:
                 continue
             low_kw, high_kw = offered
             more_kw = high_kw if power > 0 else -low_kw
-            limited = len(market.curves) == 1 and abs(power) == market.approved_kw <= more_kw
+            alone = len(market.curves) == 1
+            limited = alone and abs(power) == market.approved_kw and abs(power) <= more_kw
             yield say(
                 low_kw - WATT_KW <= power <= high_kw + WATT_KW or limited,
                 message,
