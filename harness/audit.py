@@ -7,6 +7,9 @@ rules, printing (terminal).
 An audit certifies nothing by silence: it tells what it found in what was recorded, and
 how many rules had something to judge there. A fragment is not red because a rule did
 not apply to it; it is red when a rule is broken, or when it cannot be read.
+
+A trace of ours is judged as its run was: what is wrong at another actor than its subject
+is a fault of the harness there, so it is one here, although the file may have been changed.
 """
 
 from __future__ import annotations

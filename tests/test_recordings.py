@@ -65,7 +65,7 @@ def put(file: Path, value: Any) -> Path:
 
 def found(tmp_path: Path, *paths: Path) -> list[Flow | PassedOver]:
     spool = tmp_path / "spool"
-    spool.mkdir(exist_ok=True)
+    spool.mkdir(parents=True, exist_ok=True)
     return list(recorded(paths, spool))
 
 
@@ -634,3 +634,37 @@ def test_two_editions_of_one_dialect_are_a_users_mistake():
     with pytest.raises(UserError, match="both speak the dialect"):
         known_editions(["beckn-2.0.0-lts", "beckn-2.0.0-nfh"])
     assert known_editions(["beckn-2.0.0-lts", "beckn-2.0.0-rc"]).keys() == {"order", "contract"}
+
+
+@pytest.mark.parametrize("chunk", [13, 64, 1000])
+def test_a_film_in_an_archive_hides_no_message(tmp_path, monkeypatch, chunk: int):
+    film = entry(body("init"), method="GET", url="https://x/y.mp4", postData={})
+    film["response"]["content"] = {"text": 'A\\"é' * 50 + "QUFB" * 10_000, "size": 30_000}
+    text = json.dumps(archive(entry(body("init")), film, entry(body("confirm"))))
+    file = put(tmp_path / "a.har", text)
+    (before,) = heard(tmp_path, file)
+    monkeypatch.setattr(lines, "LONGEST_TEXT", 4000)
+    monkeypatch.setattr(lines, "MOST_ENTRY_BYTES", 20_000)
+    with file.open("rb") as opened:
+        bounded = lines._Bounded(opened)
+        pieces = []
+        while piece := bounded.read(chunk):
+            pieces.append(piece)
+            bounded.since = 0
+    read = json.loads(b"".join(pieces))
+    kept = read["log"]["entries"][1]["response"]["content"].pop("text")
+    whole = json.loads(text)
+    assert whole["log"]["entries"][1]["response"]["content"].pop("text").startswith(kept)
+    assert 3000 < len(kept) < 4200
+    assert read == whole
+    (one,) = heard(tmp_path / "again", file)
+    assert actions(one) == actions(before) == ["init", "confirm"]
+
+
+def test_an_archive_is_told_wherever_its_log_stands(tmp_path):
+    odd = {"_written_by": {"log": 1}, "comment": "x", **archive(entry(body("init")))}
+    for text in (json.dumps(odd), json.dumps(odd, indent=1)):
+        (one,) = heard(tmp_path, put(tmp_path / "a.har", text))
+        assert one.trace.messages[0].recorded == "whole"
+    logged = {"level": "info", "log": "a line"}
+    assert isinstance(found(tmp_path, put(tmp_path / "b.json", logged))[0], Flow)

@@ -24,6 +24,7 @@ from gridwitness.recordings.lines import (
     BOM,
     MOST_FLOW_MESSAGES,
     Stretch,
+    begins_an_archive,
     by_transaction,
     spool_archive,
     stretches,
@@ -254,7 +255,7 @@ def _form_in_folder(path: Path) -> Form | None:
         with path.open("rb") as file:
             line, more = _beginning(file)
             file.seek(0)
-            told = _told_by(file.read(4096).removeprefix(BOM).lstrip())
+            told = _told_by(file.read(_BEGINNING_BYTES).removeprefix(BOM).lstrip())
             if told is None and more and _is_json(line):
                 return "lines"
     except OSError:
@@ -271,14 +272,16 @@ def _form(path: Path) -> Form:
     try:
         with path.open("rb") as file:
             line, more = _beginning(file)
-            if _is_json(line) and not _TRACE.match(line) and not _ARCHIVE.match(line):
+            if _is_json(line) and not _told_by(line[:_BEGINNING_BYTES]):
                 return "lines" if more else "message"
             file.seek(0)
             whole = file.read(MOST_MESSAGE_BYTES + 1).removeprefix(BOM).lstrip()
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=str(path), mend=MEND) from error
     problem = _problem(whole)
-    told = _told_by(whole) or (_BY_NAME.get(path.suffix.lower()) if problem else "message")
+    told = _told_by(whole[:_BEGINNING_BYTES]) or (
+        _BY_NAME.get(path.suffix.lower()) if problem else "message"
+    )
     if told is None:
         raise UserError(
             f"holds no recording that can be read ({problem})", where=str(path), mend=MEND
@@ -298,7 +301,11 @@ def _told_by(beginning: bytes) -> Form | None:
     """Tell the two forms that are known by how they begin."""
     if _TRACE.match(beginning):
         return "trace"
-    return "archive" if _ARCHIVE.match(beginning) else None
+    is_archive = _ARCHIVE.match(beginning) or begins_an_archive(beginning)
+    return "archive" if is_archive else None
+
+
+_BEGINNING_BYTES = 64 * 1024
 
 
 def _is_json(raw: bytes) -> bool:

@@ -10,9 +10,11 @@ it is judged.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import ijson
@@ -35,6 +37,9 @@ MOST_FLOW_MESSAGES = 20_000
 
 MOST_ENTRY_BYTES = 8 * MOST_MESSAGE_BYTES
 """What may stand between two entries of an archive: request, answer, headers, timings."""
+
+LONGEST_TEXT = 2 * MOST_MESSAGE_BYTES
+"""What is read of one text in an archive, escapes included."""
 
 MOST_DEPTH = 100
 """How deep an archive may be nested; a body in it is a text."""
@@ -156,6 +161,26 @@ def spool_archive(path: Path, source: str, spool: Path) -> Iterator[tuple[int, s
         ) from error
 
 
+def begins_an_archive(beginning: bytes) -> bool:
+    """Tell whether an object has a member log that is one, too, as far as it can be seen."""
+    depth, name = 0, ""
+    if b'"log"' not in beginning:
+        return False
+    try:
+        for event, value in ijson.basic_parse(BytesIO(beginning)):
+            depth -= event.startswith("end_")
+            if depth == 1 and event == "map_key":
+                name = value
+            elif depth == 1 and event == "start_map" and name == "log":
+                return True
+            depth += event.startswith("start_")
+            if depth > MOST_DEPTH:
+                return False
+    except (ijson.JSONError, ValueError, RecursionError):
+        pass
+    return False
+
+
 def _entries(file: _Bounded) -> Iterator[Json]:
     """Read the entries of an archive one by one: the items of the array /log/entries.
 
@@ -184,15 +209,63 @@ def _entries(file: _Bounded) -> Iterator[Json]:
 
 
 class _Bounded:
-    """A file of which only so much may be read between two entries."""
+    """A file of which only so much may be read between two entries, long texts apart.
+
+    Of a text that is longer than any message, a film perhaps, only the beginning is read.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._left = b""
+        self._text: int | None = None
         self.since = 0
 
     def read(self, size: int = -1) -> bytes:
-        chunk = self._file.read(CHUNK_BYTES if size < 0 else size)
-        self.since += len(chunk)
+        read = b""
+        while not read and (chunk := self._file.read(CHUNK_BYTES if size < 0 else size)):
+            read = self._shortened(self._left + chunk)
+        self.since += len(read)
         if self.since > MOST_ENTRY_BYTES:
             raise ValueError(f"an entry larger than {MOST_ENTRY_BYTES} bytes")
-        return chunk
+        return read
+
+    def _shortened(self, chunk: bytes) -> bytes:
+        """Leave out what of a text goes too far; _text is how far the one under way went."""
+        kept: list[bytes] = []
+        here, self._left = 0, b""
+        while here < len(chunk):
+            if self._text is None:
+                end = chunk.find(b'"', here) + 1 or len(chunk)
+                kept.append(chunk[here:end])
+                self._text = 0 if chunk[end - 1 : end] == b'"' else None
+            else:
+                text = _REST_OF_TEXT.match(chunk, here)
+                end = text.end() if text else here
+                kept.append(self._kept(chunk[here:end]))
+                if chunk[end : end + 1] == b'"':
+                    self._text = None
+                    kept.append(b'"')
+                    end += 1
+                elif end < len(chunk):  # the first half of an escape
+                    self._left = chunk[end:]
+                    end = len(chunk)
+            here = end
+        return b"".join(kept)
+
+    def _kept(self, piece: bytes) -> bytes:
+        before = self._text or 0
+        if before < 0:
+            return b""
+        self._text = before + len(piece)
+        if self._text <= LONGEST_TEXT:
+            return piece
+        cut = _SAFE_CUT.search(piece, max(0, LONGEST_TEXT - before))
+        if cut is None:
+            return piece
+        self._text = -1  # the rest is left out
+        return piece[: cut.end()]
+
+
+_REST_OF_TEXT = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_SAFE_CUT = re.compile(rb"[ !#-\[\]-~]{12}")
+"""Plain characters, so many that no escape is cut in two."""
