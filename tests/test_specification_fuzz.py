@@ -79,8 +79,9 @@ def trace(request: pytest.FixtureRequest, sandbox) -> Trace:
 
 
 @few
-@given(documents=folders())
-def test_any_specification(trace: Trace, documents: dict[str, bytes]):
+@given(data=st.data())
+def test_any_specification(trace: Trace, data: st.DataObject):
+    documents = data.draw(folders())
     with tempfile.TemporaryDirectory() as folder:
         for name, content in documents.items():
             file = Path(folder, name)
