@@ -20,7 +20,8 @@ def write_junit(report: dict[str, Any], path: Path) -> None:
     """Write the report's scenarios as JUnit XML; a harness error is an error, not a failure."""
     suites: dict[str, TestSuite] = {}
     for scenario in report["scenarios"]:
-        suite = suites.setdefault(scenario["feature"], TestSuite(scenario["feature"]))
+        feature = _printable(scenario["feature"])
+        suite = suites.setdefault(feature, TestSuite(feature))
         suite.add_testcase(_case(scenario))
     xml = JUnitXml("gridwitness")
     for suite in suites.values():

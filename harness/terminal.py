@@ -186,7 +186,7 @@ def _summary(report: dict[str, Any], out: str) -> Group:
     for (name, seat), verdicts in rows.items():
         words = [verdicts.get(dialect, "") for dialect in dialects]
         cells = [Text(word.replace("_", " "), STYLES.get(word, "")) for word in words]
-        scenarios.add_row(escape(safe(name)), seat, *cells)
+        scenarios.add_row(escape(safe(name)), escape(safe(seat)), *cells)
     summary, verdict = report["summary"], report["verdict"]
     line = Text.assemble(
         (verdict, STYLES[verdict]),
