@@ -170,7 +170,7 @@ def _cases(report: dict[str, Any]) -> list[str]:
             first[finding["rule"]] = finding
     told: list[str] = []
     for finding in sorted(first.values(), key=lambda one: SEVERITY.index(one["verdict"])):
-        alike = report["audit"]["findings"][finding["rule"]] - 1
+        alike = report["audit"]["findings"].get(finding["rule"], 1) - 1
         more = f"\n  ... and {alike} more like it" if alike else ""
         told.append(_finding(finding) + more)
     return told

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gridwitness.trace import Trace
 
 some = settings(
+    derandomize=True,
     max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
