@@ -51,8 +51,9 @@ def test_a_generation_is_told_by_shape(body: Any, generation: str):
 
 def test_a_message_of_an_old_generation_is_told_once(sandbox):
     trace = small_market(sandbox)
+    init = trace.of("init")[0]
     old = replace(
-        trace.of("init")[0],
+        init,
         number=1,
         deadline_s=None,
         raw=dump_json(
@@ -61,7 +62,7 @@ def test_a_message_of_an_old_generation_is_told_once(sandbox):
                     "version": "1.1.0",
                     "action": "init",
                     "message_id": "00000000-0000-4000-8000-000000000001",
-                    "transaction_id": "00000000-0000-4000-8000-000000000002",
+                    "transaction_id": init.reading.envelope.transaction_id,
                 },
                 "message": {"order": {"items": [{"id": 7}], "payments": "soon"}},
             }
