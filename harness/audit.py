@@ -247,7 +247,7 @@ def _batches(flows: Iterable[Flow]) -> Iterator[list[Flow]]:
     size = 0
     for flow in flows:
         batch.append(flow)
-        size += max(len(flow.files), len(flow.lines), _TRACE_MESSAGES)
+        size += max(len(flow.files), len(flow.lines), _TRACE_MESSAGES, _messages_of_trace(flow))
         if size >= BATCH_MESSAGES:
             yield batch
             batch, size = [], 0
@@ -257,6 +257,19 @@ def _batches(flows: Iterable[Flow]) -> Iterator[list[Flow]]:
 
 _TRACE_MESSAGES = 16
 """What any flow counts for at least."""
+
+_TRACE_BYTES = 6000
+"""What a message takes in a trace, roughly."""
+
+
+def _messages_of_trace(flow: Flow) -> int:
+    """Guess by its size how many messages a trace holds."""
+    if flow.form != "trace":
+        return 0
+    try:
+        return Path(flow.folder, flow.files[0]).stat().st_size // _TRACE_BYTES
+    except OSError:
+        return 0  # whoever reads it will say so
 
 
 def _audit_batch(batch: list[Flow], terms: Terms) -> list[Audited]:
