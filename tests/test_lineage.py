@@ -334,6 +334,17 @@ def test_anything_can_be_read(value: Any):
     assert read_stated(None, {"message": held}) == ()
 
 
+@pytest.mark.parametrize("dialect", BOTH)
+def test_the_first_and_the_last_instant_of_the_calendar_can_be_compared(dialect: str):
+    first, last = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+    for asked, told, rules in ((first, first, []), (last, first, ["LIN-008"])):
+        deal = {"order" if dialect == "order" else "contract": {}}
+        bodies = [body(dialect, "init", deal, timestamp=asked)]
+        bodies += [body(dialect, "on_init", deal, timestamp=told)]
+        judged = found(recorded(dialect, bodies), "LIN")
+        assert [f.rule for f in judged if f.rule in ("LIN-008", "LIN-012")] == rules
+
+
 # -- the published messages ---------------------------------------------------------------
 
 UPSTREAM = Path(os.environ.get("GRIDWITNESS_UPSTREAM", os.devnull))

@@ -373,7 +373,7 @@ def callback_is_not_older_than_its_request(trace: Trace) -> Iterator[Outcome]:
         if is_dated_ahead(request):
             continue
         yield outcome(
-            told >= asked - SKEW,
+            asked - told <= SKEW,
             by=message.sender,
             message=message,
             observed=f"{message.action} is dated {message.reading.envelope.timestamp}",
@@ -466,7 +466,7 @@ def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
     early = {
         message.number
         for message, request in _answers(trace)
-        if (told := _dated(message)) and (asked := _dated(request)) and told < asked - SKEW
+        if (told := _dated(message)) and (asked := _dated(request)) and asked - told > SKEW
     }
     before: dict[str, datetime] = {}
     for message in trace.beckn:
@@ -478,7 +478,7 @@ def time_goes_forward(trace: Trace) -> Iterator[Outcome]:
         last = before.get(transaction)
         if last is not None and message.number not in early:
             yield outcome(
-                told >= last - SKEW,
+                last - told <= SKEW,
                 by=message.sender,
                 message=message,
                 observed=f"{message.action} is dated {message.reading.envelope.timestamp}",
