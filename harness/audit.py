@@ -352,6 +352,9 @@ def audit(  # noqa: PLR0913 (what the command knows)
     """
     begun_s = time.perf_counter()
     totals = Totals()
+    if terms.specification:
+        # A single file is read to be sure that it can be: by every process, before any flow.
+        totals.read.update(laid_beside(terms.specification).read)
     with tempfile.TemporaryDirectory(prefix="gridwitness-") as folder:
         parts = {name: Path(folder, name) for name in PARTS}
         spool = Path(folder, "spool")

@@ -16,6 +16,7 @@ import pytest
 from gridwitness.audit import audit, audit_flow
 from gridwitness.cli import _run
 from gridwitness.editions import editions
+from gridwitness.fixtures import EXAMPLE
 from gridwitness.judgement import judge
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.plan import Plan
@@ -220,6 +221,15 @@ def test_what_was_found_before_is_kept_until_there_is_something_new(gridwitness,
 
 
 KEPT_FILES = ("report.json", "junit.xml")
+
+
+def test_a_specification_of_one_file_is_told_as_read(gridwitness, tmp_path):
+    put(tmp_path / "a.json", body("init"))
+    api = EXAMPLE / "api" / "order.yaml"
+    gridwitness("audit", "a.json", "--spec", str(api), "--out", "heard")
+    beside = json.loads((tmp_path / "heard" / "report.json").read_text())["specification"]
+    assert beside["read"] == ["order.yaml"]
+    assert beside["summary"].get("SPF-02")  # it leads to a pack that is not beside it
 
 
 def test_a_report_that_is_none_of_ours_is_a_mistake(gridwitness, tmp_path):
