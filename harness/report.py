@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from gridwitness.specification import Specification
 
 SCHEMA = "https://gridwitness.example/schemas/report/1"
+WIRE = "transport/"
+"""The features whose messages are spoilt on purpose, to be refused."""
+
 NOT_SHOWN = ("rules", "findings", "read", "unresolved")
 """What a record holds for the report as a whole, not for its scenario."""
 
@@ -250,16 +253,19 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
     """Tell for each required rule what the whole run shows, in every seat and dialect.
 
     A rule must be exercised in each seat that it can judge, and there in each dialect;
-    in one where no scenario did, it is untestable whatever the others show.
+    in one where no scenario did, it is untestable whatever the others show. What only a
+    message that ought to be refused exercises is asked of the seats to which some are sent.
     """
     lines: list[dict[str, Any]] = []
     beside = laid_beside(plan.specification) if plan.specification else None
     parts = {c.dialect: beside.parts(c.dialect) if beside else () for c in plan.castings}
     places = sorted({(c.seat, c.dialect, c.edition) for c in plan.castings})
+    refusing = {record.seat for record in records if record.feature.startswith(WIRE)}
     judged = {
         (seat, dialect, rule.id)
         for seat, dialect, edition in places
         for rule in required(edition, seat, parts[dialect])
+        if seat in refusing or not rule.on_refusal
     }
     seen: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
     for record in records:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from gridwitness.views import EnergyContract
 
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
+EV_APP, CHARGING_OPERATOR = "ev app", "charging operator"
+CONSUMER, PROSUMER = "consumer", "prosumer"
+AGGREGATOR, GRID_NODE, CATALOGUE = "aggregator", "grid node", "catalogue"
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
 
-ASKING = (PARTICIPANT, AGENT, BAP, BAP_AND_BPP)
-ASKED = (AGENT, UTILITY, BPP, BAP_AND_BPP)
+BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, GRID_NODE, CHARGING_OPERATOR, CATALOGUE, BAP_AND_BPP)
+ASKING = (PARTICIPANT, EV_APP, CONSUMER, BAP, *BOTH)
+ASKED = (BPP, *BOTH)
 """Who sends requests, and who answers them by callbacks; some do both."""
 
 

@@ -15,7 +15,7 @@ from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.market import play
 from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.rules import Rule, outcome, rule, rules
-from gridwitness.story import BAP, BAP_AND_BPP, BPP, PARTICIPANT, UTILITY
+from gridwitness.story import ASKED, ASKING, PARTICIPANT, UTILITY
 from gridwitness.trace import Trace
 from tests.conftest import SEED, small_cast, small_market, small_scene
 from tests.stated import WRONG
@@ -28,7 +28,7 @@ NOT_ASKED = {
     "beckn-2.0.0-nfh": {"LIF-004"},
 }
 """What an edition does not ask: one lists no error codes, two have no states of an order."""
-ROLES = {PARTICIPANT, AGENT, UTILITY, BAP, BPP, BAP_AND_BPP}
+ROLES = {*ASKING, *ASKED}
 
 
 @pytest.mark.parametrize("one", RULES.values(), ids=RULES)
