@@ -15,7 +15,7 @@ from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.market import play
 from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.rules import Rule, outcome, rule, rules
-from gridwitness.story import ASKED, ASKING, PARTICIPANT, UTILITY
+from gridwitness.story import ASKED, ASKING
 from gridwitness.trace import Trace
 from tests.conftest import SEED, small_cast, small_market, small_scene
 from tests.stated import WRONG
