@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from gridwitness.protocol import callback_of
 from gridwitness.rules import outcome, rule
 from gridwitness.story import ASKED, PARTICIPANT
 from gridwitness.trace import once
@@ -44,7 +45,7 @@ def repeated_request_has_one_effect(trace: Trace) -> Iterator[Outcome]:
         original = first.setdefault((message.sender, message_id, message.raw), message)
         if original is message or original.ends_here or message.ack is None:
             continue
-        times = said[f"on_{message.action}", message.receiver, message_id]
+        times = said[callback_of(message.action), message.receiver, message_id]
         yield outcome(
             message.ends_here or times <= 1,
             by=message.receiver,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from gridwitness.acks import ACK
 from gridwitness.lifecycle import tables
+from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, ASKED, PARTICIPANT
 
@@ -106,7 +107,9 @@ def _fits(message: Message, machine: Machine, said: Stated) -> Outcome:
     )
 
 
-_KNOWN_ACTIONS = frozenset(name for action in tables().actions for name in (action, f"on_{action}"))
+_KNOWN_ACTIONS = frozenset(
+    name for action in tables().actions for name in (action, callback_of(action))
+)
 
 
 @rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions", judges=ASKED)
@@ -209,7 +212,7 @@ def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
 
 def _needs(message: Message) -> tuple[str, ...]:
     """Name the requests one of which a message needs; none when it may come at any time."""
-    name = message.action.removeprefix("on_")
+    name = request_of(message.action)
     action = tables().actions.get(name)
     if action is None:
         return ()
@@ -230,7 +233,7 @@ def request_is_answered_once(trace: Trace) -> Iterator[Outcome]:
     answered: dict[tuple[str | None, ...], int] = {}
     actions = tables().actions
     for message in trace.beckn:
-        name = message.action.removeprefix("on_")
+        name = request_of(message.action)
         action, transaction = actions.get(name), _transaction(message)
         if action is None or transaction is None or not action.is_answered_once:
             continue
@@ -272,7 +275,7 @@ class _Ends:
     def allow(self, message: Message) -> bool:
         """Tell whether a callback may come now."""
         ended = self.how(message)
-        action = tables().actions.get(message.action.removeprefix("on_"))
+        action = tables().actions.get(request_of(message.action))
         return ended is None or action is None or ended in action.after
 
     def note(self, message: Message) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 from gridwitness.acks import ACK
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
+from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.envelope import is_dated_ahead
 from gridwitness.story import ASKED, PARTICIPANT, story
@@ -297,7 +298,7 @@ def _echoing(trace: Trace) -> frozenset[int]:
         key = (envelope.transaction_id, envelope.message_id)
         if not message.is_callback:
             asked.add((*key, message.action))
-        elif (*key, message.action.removeprefix("on_")) in asked:
+        elif (*key, request_of(message.action)) in asked:
             found.add(message.number)
     return frozenset(found)
 
@@ -397,7 +398,7 @@ def _answers(trace: Trace) -> list[tuple[Message, Message]]:
     echoed: dict[tuple[str | None, ...], Message] = {}
     last: dict[tuple[str | None, ...], Message] = {}
     for message in trace.beckn:
-        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        envelope, name = message.reading.envelope, request_of(message.action)
         if not message.is_callback:
             echoed.setdefault((envelope.transaction_id, name, envelope.message_id), message)
             last[envelope.transaction_id, name] = message
@@ -419,7 +420,7 @@ def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
     used: dict[str, str] = {}
     asked: set[tuple[str | None, str]] = set()
     for message in trace.beckn:
-        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        envelope, name = message.reading.envelope, request_of(message.action)
         message_id = envelope.message_id
         if message_id is None or message.deliberate or envelope.action != message.action:
             continue  # where it was posted to another action, ENV-003 tells

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
-from gridwitness.protocol import VERSION
+from gridwitness.protocol import VERSION, callback_of, open_context
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
@@ -170,14 +170,14 @@ def _is_right(trace: Trace, step: Step, message: Message) -> bool:
     if _missing_content(step, message) or check is None or not check.is_valid:
         return False
     envelope = message.reading.envelope
-    mandatory = DIALECTS[message.dialect or "order"].mandatory_context
+    mandatory = set(DIALECTS[message.dialect or "order"].mandatory_context)
+    mandatory -= set(open_context(message.action))
     if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
         return False
     if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
         return False
-    sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
     curve = message.reading.contract and message.reading.contract.curve
-    return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
+    return check.subscriber_id == message.named_sender and not (curve and any(curve.problems()))
 
 
 def _excused(trace: Trace, callback: Message) -> bool:
@@ -330,7 +330,7 @@ def _asking(trace: Trace, step: Step) -> list[str]:
         other.name
         for other in trace.scene.sequence
         if (other.sender, other.receiver) == (step.receiver, step.sender)
-        and any(f"on_{action}" in step.actions for action in other.actions)
+        and any(callback_of(action) in step.actions for action in other.actions)
     ]
 
 
