@@ -170,6 +170,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
                 "filled": True,
                 "participantId": "",
                 "roleInputs": {
+                    "terms": [{"name": "", "value": 1, "unit": ""}],
                     "sourceMeterId": "",
                     "targetMeterId": "",
                     "offerCurve": {},
