@@ -34,7 +34,17 @@ from gridwitness.protocol import (
     write_code,
 )
 from gridwitness.registry import Directory, Record
-from gridwitness.views import Deal, EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
+from gridwitness.views import (
+    Catalogue,
+    Deal,
+    EnergyContract,
+    Envelope,
+    Intent,
+    Offer,
+    ProtocolError,
+    PublishResult,
+    Reading,
+)
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
@@ -103,6 +113,8 @@ class Say:
 
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
+    catalogues: tuple[Catalogue, ...] | None = None
+    results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
     error: ProtocolError | None = None
