@@ -33,7 +33,7 @@ from gridwitness.story import (
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from gridwitness.rules import Outcome
@@ -45,6 +45,8 @@ CORE = "Beckn v2.0.0 rc and LTS, Catalog and Offer"
 PROVIDERS = (PROSUMER, CHARGING_OPERATOR, BPP, BAP_AND_BPP)
 STATUSES = ("ACCEPTED", "REJECTED", "PARTIAL")
 MOST_NAMED = 3
+MOST_SEARCHES = 100
+"""So many searches of a trace are laid beside what was published."""
 
 OfferKey = tuple[str | None, str]
 """The provider of an offer and its own id."""
@@ -127,8 +129,8 @@ def _is_publish(message: Message) -> bool:
 
 @once
 def _searches(trace: Trace) -> list[Search]:
-    """Find every search of a catalogue that somebody published to, with what it found."""
-    services = {message.receiver for message in trace.requests if _is_publish(message)}
+    """Find the searches of a catalogue that somebody published to, with what they found."""
+    services = {publish.message.receiver for publish in _publishes(trace)}
     found: list[Search] = []
     for request in trace.of("discover"):
         intent, asked = request.reading.intent, instant(request.at)
@@ -151,6 +153,29 @@ def _searches(trace: Trace) -> list[Search]:
         found.append(
             Search(request, intent, pages, published, listed, min(instants), max(instants))
         )
+        if len(found) == MOST_SEARCHES:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A publish that was acknowledged, and what became of each catalogue, and when."""
+
+    message: Message
+    results: Mapping[str | None, tuple[str | None, int]]
+
+
+@once
+def _publishes(trace: Trace) -> list[Publish]:
+    found: list[Publish] = []
+    for message in trace.requests:
+        if _is_publish(message) and accepted(message):
+            results: dict[str | None, tuple[str | None, int]] = {}
+            for callback in trace.callbacks_of(message):
+                for result in callback.reading.results:
+                    results.setdefault(result.catalogue_id, (result.status, callback.number))
+            found.append(Publish(message, results))
     return found
 
 
@@ -159,18 +184,17 @@ def _published(trace: Trace, search: Message, last: int) -> dict[OfferKey, Publi
     index: dict[OfferKey, Published] = {}
     shelves: dict[tuple[str | None, str | None], set[OfferKey]] = {}
     moving: set[OfferKey] = set()
-    for message in trace.requests:
+    for publish in _publishes(trace):
+        message = publish.message
         if message.number >= last or message.receiver != search.receiver:
             continue
-        if not _is_publish(message) or not accepted(message):
-            continue
         for catalogue in message.reading.catalogues or ():
-            verdict = _verdict(trace, message, catalogue, search.number)
+            status, told = publish.results.get(catalogue.catalogue_id, (None, last))
             shelf = shelves.setdefault((message.sender, catalogue.catalogue_id), set())
             now = {_key(catalogue, offer) for offer in catalogue.offers}
-            if verdict == "REJECTED":
+            if status == "REJECTED":
                 continue
-            if verdict != "ACCEPTED":
+            if status != "ACCEPTED" or told > search.number:
                 moving |= shelf | now
                 continue
             for key in () if catalogue.merges else shelf - now:
@@ -181,15 +205,6 @@ def _published(trace: Trace, search: Message, last: int) -> dict[OfferKey, Publi
                 one.is_listed = one.last.is_active
             shelf |= now
     return {key: one for key, one in index.items() if key not in moving}
-
-
-def _verdict(trace: Trace, publish: Message, catalogue: Catalogue, before: int) -> str | None:
-    """Tell what became of a published catalogue, if that was told before a search."""
-    for callback in trace.callbacks_of(publish):
-        for result in callback.reading.results:
-            if result.catalogue_id == catalogue.catalogue_id and callback.number < before:
-                return result.status
-    return None
 
 
 # -- what is found ----------------------------------------------------------------------
@@ -548,21 +563,24 @@ def every_page_is_taken(trace: Trace) -> Iterator[Outcome]:
 
 def _choices(trace: Trace) -> Iterator[tuple[Search, Message, Listed]]:
     """Give each offer that was selected after a search that found it."""
+    searches: dict[tuple[str | None, str | None], tuple[Search, dict[str, Listed]]] = {}
     for search in _searches(trace):
-        transaction = search.request.reading.envelope.transaction_id
-        for message in trace.of("select"):
-            envelope, contract = message.reading.envelope, message.reading.contract
-            same = (
-                envelope.transaction_id == transaction and message.sender == search.request.sender
-            )
-            if not same or contract is None or contract.offer_id is None:
-                continue
-            if message.deliberate is not None or message.number < search.request.number:
-                continue
-            for (_, offer_id), listed in search.found.items():
-                if offer_id == contract.offer_id:
-                    yield search, message, listed[0]
-                    break
+        asked = search.request
+        by_id = {offer_id: listed[0] for (_, offer_id), listed in search.found.items()}
+        key = asked.sender, _transaction(asked)
+        searches[key] = search, by_id
+    for message in trace.of("select"):
+        contract, key = message.reading.contract, (message.sender, _transaction(message))
+        if message.deliberate is not None or contract is None or key not in searches:
+            continue
+        search, by_id = searches[key]
+        chosen = by_id.get(contract.offer_id or "")
+        if chosen is not None and message.number > search.request.number:
+            yield search, message, chosen
+
+
+def _transaction(message: Message) -> str | None:
+    return message.reading.envelope.transaction_id
 
 
 @rule(
@@ -577,24 +595,31 @@ def the_cheapest_of_all_pages_is_chosen(trace: Trace) -> Iterator[Outcome]:
 
     Nothing else would show that it has kept them; offers in other currencies are not compared.
     """
+    cheapest: dict[tuple[int, str], tuple[Decimal, str]] = {}
     for search, message, chosen in _choices(trace):
         price = listing.price_per_kwh(chosen.offer)
         if price is None or len(search.pages) == 1:
             continue
-        others = [
-            (other[0], one.offer)
-            for listed in search.found.values()
-            for one in listed
-            if (other := listing.price_per_kwh(one.offer)) is not None and other[1] == price[1]
-        ]
-        cheapest, offer = min(others, key=lambda other: other[0])
+        key = search.request.number, price[1]
+        if key not in cheapest:
+            cheapest[key] = min(_prices(search, price[1]))
+        least, offer_id = cheapest[key]
         yield outcome(
-            price[0] <= cheapest,
+            price[0] <= least,
             by=message.sender,
             message=message,
             observed=f"offer {chosen.offer.offer_id} at {price[0]} {price[1]}/kWh",
-            expected=f"offer {offer.offer_id} at {cheapest} {price[1]}/kWh",
+            expected=f"offer {offer_id} at {least} {price[1]}/kWh",
         )
+
+
+def _prices(search: Search, currency: str) -> Iterator[tuple[Decimal, str]]:
+    """Give every price in a currency that was found, with the offer's id."""
+    for listed in search.found.values():
+        for one in listed:
+            price = listing.price_per_kwh(one.offer)
+            if price is not None and price[1] == currency:
+                yield price[0], one.offer.offer_id
 
 
 @rule("CAT-014", "MUST", source=f"{CORE}: validity", judges=(CONSUMER,), when_stated=True)

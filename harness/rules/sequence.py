@@ -39,6 +39,9 @@ FLOW = "Beckn v2.0.0 LTS, api, preconditions of each path; beckn/DEG, sequence d
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
+    "search": lambda said: said.intent,
+    "catalogue": lambda said: said.catalogues is not None,
+    "result": lambda said: said.results,
     "offer curve": lambda said: said.contract and said.contract.curve,
     "requested power": lambda said: said.contract and _is_power(said.contract.requested_kw),
     "approval": lambda said: said.contract and said.contract.approval,
