@@ -32,15 +32,18 @@ LONGEST_EXPRESSION = 2000
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a dialect spells a search: the attributes of a thing, its provider, the operator."""
+    """How a dialect spells a search of catalogues: its things, their attributes, the provider."""
 
+    things: str
     attributes: str
     provider: str
     within: str
 
 
-ORDER_SEARCH = Spelling("['beckn:itemAttributes']", "['beckn:provider']['beckn:id']", "s_dwithin")
-CONTRACT_SEARCH = Spelling(".resourceAttributes", ".provider.id", "S_DWITHIN")
+ORDER_SEARCH = Spelling(
+    "['beckn:items']", "['beckn:itemAttributes']", "['beckn:providerId']", "s_dwithin"
+)
+CONTRACT_SEARCH = Spelling(".resources", ".resourceAttributes", ".provider.id", "S_DWITHIN")
 
 
 def write_search(intent: Intent, spelling: Spelling) -> dict[str, Json]:
@@ -49,14 +52,14 @@ def write_search(intent: Intent, spelling: Spelling) -> dict[str, Json]:
     conditions = list(_conditions(intent, spelling))
     if conditions:
         written["filters"] = {"type": "jsonpath", "expression": f"$[?({' && '.join(conditions)})]"}
-    if intent.interval is not None and len(conditions) == 1:
+    if intent.interval is not None and len(conditions) == 1:  # as markets have it
         written["filters"] = write_filter(intent.interval)
     if intent.nearby is not None:
         near = intent.nearby
         written["spatial"] = [
             {
                 "op": spelling.within,
-                "targets": f"$[*]{spelling.attributes}.location.geo",
+                "targets": f"$[*]{spelling.things}[*]{spelling.attributes}.location.geo",
                 "geometry": {"type": "Point", "coordinates": [near.longitude, near.latitude]},
                 "distanceMeters": near.within_m,
             }
@@ -65,10 +68,14 @@ def write_search(intent: Intent, spelling: Spelling) -> dict[str, Json]:
 
 
 def _conditions(intent: Intent, spelling: Spelling) -> Iterator[str]:
+    """Give what a catalogue has to hold, each as a condition on it."""
+    of_things: list[str] = []
     if intent.connector_type is not None:
-        yield f"@{spelling.attributes}.connectorType == '{intent.connector_type}'"
+        of_things.append(f"@{spelling.attributes}.connectorType == '{intent.connector_type}'")
     if intent.min_power_kw is not None:
-        yield f"@{spelling.attributes}.maxPowerKW >= {intent.min_power_kw:f}"
+        of_things.append(f"@{spelling.attributes}.maxPowerKW >= {intent.min_power_kw:f}")
+    if of_things:
+        yield f"@{spelling.things}[?({' && '.join(of_things)})]"
     if intent.provider_id is not None:
         yield f"@{spelling.provider} == '{intent.provider_id}'"
     interval = intent.interval
@@ -80,6 +87,7 @@ def _conditions(intent: Intent, spelling: Spelling) -> Iterator[str]:
 
 _CONDITION = re.compile(r"@([\w:.'\[\]?(]*(?:@[\w:.'\[\]]+)?) (==|>=) ('[^']*'|\d+(?:\.\d+)?)")
 _REST = re.compile(r"[$@.\[\]*?()\s]*(?:&&[$@.\[\]*?()\s]*)*")
+_NAMED = re.compile(r"'?(?:beckn:)?(?:items|resources|tradeWindow)'?")
 _NAME = re.compile(r"[\w:]+")
 
 
@@ -113,14 +121,15 @@ def _read_expression(expression: str) -> tuple[dict[str, str], bool]:
     is_whole = True
     for match in _CONDITION.finditer(expression):
         names = [name.removeprefix("beckn:") for name in _NAME.findall(match[1])]
-        about = "provider" if names[-2:] == ["provider", "id"] else (names or [""])[-1]
+        is_provider = names[-2:] == ["provider", "id"] or names[-1:] == ["providerId"]
+        about = "provider" if is_provider else (names or [""])[-1]
         known = _KNOWN.get(about) == match[2]
         is_text = match[3].startswith("'")
         if not known or about in asked or is_text is (about == "maxPowerKW"):
             is_whole = False
         else:
             asked[about] = match[3].strip("'")
-    rest = _CONDITION.sub("", expression).replace("tradeWindow", "")
+    rest = _NAMED.sub("", _CONDITION.sub("", expression))
     return asked, is_whole and _REST.fullmatch(rest) is not None
 
 

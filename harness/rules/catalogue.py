@@ -561,22 +561,25 @@ def every_page_is_taken(trace: Trace) -> Iterator[Outcome]:
                 )
 
 
-def _choices(trace: Trace) -> Iterator[tuple[Search, Message, Listed]]:
-    """Give each offer that was selected after a search that found it."""
-    searches: dict[tuple[str | None, str | None], tuple[Search, dict[str, Listed]]] = {}
+def _choices(trace: Trace) -> Iterator[tuple[Search, Message, Listed, bool]]:
+    """Give each offer that was selected after a search, and whether the search found it.
+
+    One that it did not find is known from elsewhere, such as an old copy of the catalogue.
+    """
+    searches: dict[tuple[str | None, str | None], tuple[Search, dict[str, tuple[Listed, bool]]]]
+    searches = {}
     for search in _searches(trace):
         asked = search.request
-        by_id = {offer_id: listed[0] for (_, offer_id), listed in search.found.items()}
-        key = asked.sender, _transaction(asked)
-        searches[key] = search, by_id
+        known = {offer_id: (one.last, False) for (_, offer_id), one in search.published.items()}
+        known |= {offer_id: (listed[0], True) for (_, offer_id), listed in search.found.items()}
+        searches[asked.sender, _transaction(asked)] = search, known
     for message in trace.of("select"):
         contract, key = message.reading.contract, (message.sender, _transaction(message))
         if message.deliberate is not None or contract is None or key not in searches:
             continue
-        search, by_id = searches[key]
-        chosen = by_id.get(contract.offer_id or "")
-        if chosen is not None and message.number > search.request.number:
-            yield search, message, chosen
+        search, known = searches[key]
+        if contract.offer_id in known and message.number > search.request.number:
+            yield search, message, *known[contract.offer_id]
 
 
 def _transaction(message: Message) -> str | None:
@@ -596,9 +599,9 @@ def the_cheapest_of_all_pages_is_chosen(trace: Trace) -> Iterator[Outcome]:
     Nothing else would show that it has kept them; offers in other currencies are not compared.
     """
     cheapest: dict[tuple[int, str], tuple[Decimal, str]] = {}
-    for search, message, chosen in _choices(trace):
+    for search, message, chosen, was_found in _choices(trace):
         price = listing.price_per_kwh(chosen.offer)
-        if price is None or len(search.pages) == 1:
+        if price is None or len(search.pages) == 1 or not was_found:
             continue
         key = search.request.number, price[1]
         if key not in cheapest:
@@ -622,17 +625,25 @@ def _prices(search: Search, currency: str) -> Iterator[tuple[Decimal, str]]:
                 yield price[0], one.offer.offer_id
 
 
-@rule("CAT-014", "MUST", source=f"{CORE}: validity", judges=(CONSUMER,), when_stated=True)
-def nothing_expired_is_chosen(trace: Trace) -> Iterator[Outcome]:
-    """An offer is taken while it is valid."""
-    for _, message, chosen in _choices(trace):
-        sent = instant(message.at)
+@rule(
+    "CAT-014",
+    "MUST",
+    source=f"{CORE}: validity and isActive",
+    judges=(CONSUMER,),
+    when_stated=True,
+)
+def nothing_that_is_over_is_chosen(trace: Trace) -> Iterator[Outcome]:
+    """An offer is selected while it is valid, and not after it was withdrawn."""
+    for search, message, chosen, was_found in _choices(trace):
+        sent, published = instant(message.at), search.published.get(chosen.key)
         valid = listing.is_valid(chosen.offer, sent, sent) if sent else None
-        if valid is not None and chosen.offer.valid_until is not None:
+        withdrawn = not was_found and published is not None and not published.is_listed
+        if withdrawn or valid is not None:
             yield outcome(
-                valid,
+                bool(valid) and not withdrawn,
                 by=message.sender,
                 message=message,
-                observed=f"offer {chosen.offer.offer_id} selected at {message.at}",
-                expected=f"before {chosen.offer.valid_until}, when it ends",
+                observed=f"offer {chosen.offer.offer_id}, which "
+                + ("was withdrawn" if withdrawn else f"ends at {chosen.offer.valid_until}"),
+                expected="an offer that can still be taken",
             )
