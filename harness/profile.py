@@ -38,6 +38,8 @@ SEATS = {
     "market-participant": "market participant",
     "consumer": "consumer",
     "prosumer": "prosumer",
+    "ev-app": "ev app",
+    "charging-operator": "charging operator",
     "catalogue": "catalogue",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from gridwitness.mocks.defects import (
     amounts,
+    billing,
     catalogue,
     generation,
     lifecycle,
@@ -29,6 +30,7 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     amounts,
+    billing,
     catalogue,
     generation,
     lifecycle,
