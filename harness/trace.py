@@ -248,6 +248,11 @@ class Step:
     after: tuple[str, ...] = ()
     after_all: tuple[str, ...] = ()
 
+    @property
+    def publishes(self) -> bool:
+        """Whether it is a publish, or what is answered to one."""
+        return any(request_of(action) in PUBLISHING for action in self.actions)
+
 
 @dataclass(frozen=True)
 class Scene:

@@ -661,8 +661,10 @@ def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
 
 
 def _write_catalogue(catalogue: Catalogue) -> dict[str, Json]:
-    resources = {_resource_id(o): write_blocks(o.blocks, "item") for o in catalogue.offers}
-    is_market = all(offer.deal is None for offer in catalogue.offers) and catalogue.offers
+    # An offer has no such member here: who withdraws one publishes the catalogue without it.
+    offers = [offer for offer in catalogue.offers if offer.is_active]
+    resources = {_resource_id(o): write_blocks(o.blocks, "item") for o in offers}
+    is_market = all(offer.deal is None for offer in offers) and offers
     return {
         "id": catalogue.catalogue_id,
         "descriptor": {"name": "Energy market"},
@@ -675,7 +677,7 @@ def _write_catalogue(catalogue: Catalogue) -> dict[str, Json]:
             | ({"resourceAttributes": typed("EnergyResource", held)} if held else {})
             for resource_id, held in resources.items()
         ],
-        "offers": [_write_offer(offer) for offer in catalogue.offers],
+        "offers": [_write_offer(offer) for offer in offers],
     } | ({} if catalogue.is_active else {"isActive": False})
 
 
