@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import ASKED, ASKING
+from gridwitness.story import ASKED, ASKING, CATALOGUE
 from gridwitness.trace import once
 
 MOST_CALLBACKS = 3
@@ -168,6 +168,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     "MUST",
     source="Beckn v2.0.0, api: order and contract are known by their id",
     judges=ASKED,
+    spares=(CATALOGUE,),
 )
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""

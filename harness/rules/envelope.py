@@ -13,7 +13,7 @@ from gridwitness.dues import instant
 from gridwitness.formats import is_date_time, is_uuid
 from gridwitness.protocol import VERSION, open_context, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import BAP, PARTICIPANT
+from gridwitness.story import BAP, CATALOGUE, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -176,7 +176,12 @@ def ttl_is_a_duration(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("ENV-007", "MUST", source="Beckn v2.0.0, api, Context (format uuid); NFH-013, 21 and 22")
+@rule(
+    "ENV-007",
+    "MUST",
+    source="Beckn v2.0.0, api, Context (format uuid); NFH-013, 21 and 22",
+    spares=(CATALOGUE,),
+)
 def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
     """Transaction and message ids are UUIDs."""
     for message in trace.beckn:
@@ -207,7 +212,12 @@ def dialect_is_the_claimed_one(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("ENV-009", "MUST", source="Beckn v2.0.0, api, Context: bap and bpp id and uri")
+@rule(
+    "ENV-009",
+    "MUST",
+    source="Beckn v2.0.0, api, Context: bap and bpp id and uri",
+    spares=(CATALOGUE,),
+)
 def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
     """The context names the two parties between whom the message passes."""
     scene = trace.scene

@@ -14,7 +14,7 @@ from gridwitness.acks import ACK
 from gridwitness.lifecycle import tables
 from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, ASKED, PARTICIPANT
+from gridwitness.story import AGENT, ASKED, CATALOGUE, PARTICIPANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,12 @@ def _was_refused(message: Message) -> bool:
     return message.ack is not None and message.ack.status != ACK
 
 
-@rule("LIF-001", "MUST", source=f"{STATES}; beckn/DEG, EnergyContract: enumerations")
+@rule(
+    "LIF-001",
+    "MUST",
+    source=f"{STATES}; beckn/DEG, EnergyContract: enumerations",
+    spares=(CATALOGUE,),
+)
 def state_exists(trace: Trace) -> Iterator[Outcome]:
     """A state of an order, contract, commitment or settlement is one that the protocol knows."""
     for message in _honest(trace):
@@ -67,7 +72,12 @@ def state_exists(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LIF-002", "MUST", source=f"{PATHS}; beckn/DEG, EnergyContract: PENDING to ACTIVE")
+@rule(
+    "LIF-002",
+    "MUST",
+    source=f"{PATHS}; beckn/DEG, EnergyContract: PENDING to ACTIVE",
+    spares=(CATALOGUE,),
+)
 def state_fits_the_action(trace: Trace) -> Iterator[Outcome]:
     """A message carries a state that its action can carry; what on_confirm binds is active.
 
@@ -112,7 +122,13 @@ _KNOWN_ACTIONS = frozenset(
 )
 
 
-@rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions", judges=ASKED)
+@rule(
+    "LIF-003",
+    "MUST",
+    source=f"{STATES}; docs/lifecycle.md, transitions",
+    judges=ASKED,
+    spares=(CATALOGUE,),
+)
 def state_follows_from_the_one_before(trace: Trace) -> Iterator[Outcome]:
     """A provider tells a state that may follow the one it told before.
 
@@ -156,7 +172,12 @@ def _follows(message: Message, machine: Machine, said: Stated, before: str | Non
     )
 
 
-@rule("LIF-004", "SHOULD", source="docs/lifecycle.md, the order: no table is published; ours")
+@rule(
+    "LIF-004",
+    "SHOULD",
+    source="docs/lifecycle.md, the order: no table is published; ours",
+    spares=(CATALOGUE,),
+)
 def order_state_fits(trace: Trace) -> Iterator[Outcome]:
     """The state of an order fits the action that carries it and follows from the one before."""
     for message in _honest(trace):
@@ -319,6 +340,7 @@ def nothing_moves_what_has_ended(trace: Trace) -> Iterator[Outcome]:
     "MUST",
     source="Beckn v2.0.0 LTS, api, on_confirm; 2.0.0 rc, on_confirm: id",
     judges=ASKED,
+    spares=(CATALOGUE,),
 )
 def confirmed_contract_has_an_id(trace: Trace) -> Iterator[Outcome]:
     """What on_confirm binds is named by an id."""

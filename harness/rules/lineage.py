@@ -24,7 +24,7 @@ from gridwitness.lifecycle import tables
 from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.envelope import is_dated_ahead
-from gridwitness.story import ASKED, MARKET, PARTICIPANT, story
+from gridwitness.story import ASKED, CATALOGUE, MARKET, PARTICIPANT, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -277,7 +277,12 @@ def _judged_elsewhere(trace: Trace, message: Message) -> set[str]:
     return names
 
 
-@rule("LIN-002", "MUST", source=f"{CORE}: order, contract and payment are known by their id")
+@rule(
+    "LIN-002",
+    "MUST",
+    source=f"{CORE}: order, contract and payment are known by their id",
+    spares=(CATALOGUE,),
+)
 def ids_stay(trace: Trace) -> Iterator[Outcome]:
     """The id of an order, a contract or its payment stays the same in a transaction.
 
@@ -303,7 +308,12 @@ def _echoing(trace: Trace) -> frozenset[int]:
     return frozenset(found)
 
 
-@rule("LIN-003", "MUST", source=f"{CORE}: Item, Offer, Provider are published in a catalogue")
+@rule(
+    "LIN-003",
+    "MUST",
+    source=f"{CORE}: Item, Offer, Provider are published in a catalogue",
+    spares=(CATALOGUE,),
+)
 def what_is_ordered_was_offered(trace: Trace) -> Iterator[Outcome]:
     """What is ordered, by which offer and of whom, is in a catalogue of the flow."""
     shown: dict[str, set[Hashable]] = {"item": set(), "offer": set(), "provider": set()}
@@ -332,7 +342,7 @@ def what_is_ordered_was_offered(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LIN-004", "MUST", source=f"{CORE}, Quantity; {TABLE}")
+@rule("LIN-004", "MUST", source=f"{CORE}, Quantity; {TABLE}", spares=(CATALOGUE,))
 def quantity_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A quantity and its unit stay, unless a message that may change them does."""
     yield from _carried(trace, "quantity", "unit", "unit text")
@@ -358,7 +368,12 @@ def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
     yield from _carried(trace, "delivery", "validity")
 
 
-@rule("LIN-007", "MUST", source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}")
+@rule(
+    "LIN-007",
+    "MUST",
+    source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}",
+    spares=(CATALOGUE,),
+)
 def meter_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A party, an offer and a line of an order keep their meter."""
     yield from _carried(trace, "meter")
@@ -462,7 +477,12 @@ def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
             yield found
 
 
-@rule("LIN-011", "MUST", source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}")
+@rule(
+    "LIN-011",
+    "MUST",
+    source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}",
+    spares=(CATALOGUE,),
+)
 def roles_stay_filled(trace: Trace) -> Iterator[Outcome]:
     """Who buys, who sells and who fills each role of a contract stays the same."""
     yield from _carried(trace, "party", "buyer")
