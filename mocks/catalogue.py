@@ -43,6 +43,10 @@ PUBLISH = {"order": "catalog_publish", "contract": "catalog/publish"}
 """What publishing is called in each dialect."""
 
 
+PAGE_OFFERS = 10
+"""So many offers stand on a page unless a scenario says otherwise."""
+
+
 @dataclass(frozen=True)
 class Fair:
     """What a scenario says of a catalogue.
@@ -56,7 +60,7 @@ class Fair:
 
     publications: Mapping[str, Sequence[Sequence[Offer]]]
     intent: Intent
-    page_offers: int
+    page_offers: int = PAGE_OFFERS
     turns_away: bool = False
     patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
@@ -75,11 +79,19 @@ class CatalogueService(Actor):
     role = CATALOGUE
     side = "BPP"
 
-    def __init__(
-        self, setting: Setting, name: str, signer: Signer, fair: Fair, conduct: Conduct = RIGHT
+    def __init__(  # noqa: PLR0913 (an actor, and how it answers)
+        self,
+        setting: Setting,
+        name: str,
+        signer: Signer,
+        conduct: Conduct = RIGHT,
+        *,
+        page_offers: int = PAGE_OFFERS,
+        turns_away: bool = False,
     ) -> None:
         super().__init__(setting, name, signer, conduct)
-        self._fair = fair
+        self._page_offers = page_offers
+        self._turns_searches_away = turns_away
         self._index: dict[tuple[str | None, str | None], list[Catalogue]] = {}
         """By publisher and catalogue: every version, latest last."""
 
@@ -94,7 +106,7 @@ class CatalogueService(Actor):
             yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
 
     def _turns_away(self, message: Message) -> Refusal | None:
-        if message.action == "discover" and self._fair.turns_away and not self._found(message):
+        if message.action == "discover" and self._turns_searches_away and not self._found(message):
             return self.offers_nothing(message)
         return super()._turns_away(message)
 
@@ -117,7 +129,7 @@ class CatalogueService(Actor):
         await self.reply(message, Say(results=tuple(results)))
 
     async def _find(self, message: Message) -> None:
-        found, size = self._found(message), self._fair.page_offers
+        found, size = self._found(message), self._page_offers
         pages = [found[n : n + size] for n in range(0, len(found), size)] or [[]]
         for page in pages:
             catalogues = tuple(_together(list(group)) for _, group in groupby(page, key=_shelf))
@@ -328,7 +340,12 @@ def play(
     service = None
     if sandbox.outsider is None:
         service = CatalogueService(
-            setting, CATALOGUE, sandbox.signer(CATALOGUE), fair, fair.conduct(CATALOGUE)
+            setting,
+            CATALOGUE,
+            sandbox.signer(CATALOGUE),
+            fair.conduct(CATALOGUE),
+            page_offers=fair.page_offers,
+            turns_away=fair.turns_away,
         )
     actors: list[Actor] = [*providers, searcher, *([service] if service else [])]
     for actor in actors:

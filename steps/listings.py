@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.catalogue import PAGE_OFFERS
 from gridwitness.steps import tables
 from gridwitness.story import CONSUMER, PROSUMER
 from gridwitness.views import Block, Deal, Intent, Interval, Nearby, Offer, Role, Term
@@ -26,9 +27,6 @@ CONNECTORS = {
     "CHAdeMO": "CHADEMO",
 }
 """How connectors are called, and how OCPI 2.2.1 calls them."""
-
-EVERYTHING = 100
-"""So many offers stand on one page unless a scenario says otherwise."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -115,7 +113,7 @@ def intent(row: tables.Row, interval: Interval, ids: dict[str, str]) -> Intent:
 def page_offers(row: tables.Row) -> int:
     """Read how many offers stand on a page."""
     told = row.get("page", "")
-    return _count(told.removesuffix(" offers"), "page") if told else EVERYTHING
+    return _count(told.removesuffix(" offers"), "page") if told else PAGE_OFFERS
 
 
 def turns_away(row: tables.Row) -> bool:
