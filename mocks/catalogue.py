@@ -394,19 +394,19 @@ async def _run(  # noqa: PLR0913 (the cast of a catalogue)
     if not await searcher.search(record, fair.intent):
         return
     if service is None:  # nobody tells which page is the last: what is wanted is waited for
-        await searcher.find(_wanted(fair), float(duration_s(TTL) or 0) * fair.patience)
+        await searcher.find(_wanted(providers, fair), float(duration_s(TTL) or 0) * fair.patience)
     else:
         await rest([service, searcher])
 
 
-def _wanted(fair: Fair) -> frozenset[str]:
+def _wanted(providers: Sequence[Provider], fair: Fair) -> frozenset[str]:
     """Name what a search has to find: of the last publications what is valid and fits."""
     now = datetime.now(UTC)
     return frozenset(
         offer.offer_id
-        for shelves in fair.publications.values()
-        for offer in shelves[-1]
+        for provider in providers
+        for offer in fair.publications[provider.name][-1]
         if offer.is_active
         and listing.is_valid(offer, now, now)
-        and listing.fits(offer, fair.intent.provider_id, fair.intent)
+        and listing.fits(offer, provider.id, fair.intent)
     )
