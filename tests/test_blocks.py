@@ -1,0 +1,195 @@
+"""Building blocks: each has its smallest example and a broken one, and its section in words."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from copy import deepcopy
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.base import parse_json
+from gridwitness.dialects.blocks import CONTEXT
+from gridwitness.rules import rules
+from gridwitness.shape import places_of_blocks, slots_in, validator
+from gridwitness.views import (
+    Bill,
+    EnergyContract,
+    Envelope,
+    Interval,
+    MeterReading,
+    Offer,
+    Part,
+    Position,
+    Reading,
+    RevenueFlow,
+    SettlementReport,
+)
+from tests.stated import START, recorded
+
+if TYPE_CHECKING:
+    from gridwitness.rules import Outcome
+
+BLOCKS = places_of_blocks()
+ROOM = files("gridwitness.examples").joinpath("blocks")
+WORDS = files("gridwitness.schemas").joinpath("README.md").read_text("utf-8")
+LINE = re.compile(r"^\| (\w+) \| .+ \| .+ \| ([A-Z]{3}-\d{3}) \|$", re.MULTILINE)
+FOUND_BY = dict(LINE.findall(ROOM.joinpath("README.md").read_text("utf-8")))
+ABOUT_CONTENT = {"SHP", "LD", "AMT", "BLK"}
+"""The families that judge what stands in one message; the others need more of the flow."""
+
+each_block = pytest.mark.parametrize("block", BLOCKS)
+each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
+
+
+def example(block: str, kind: str) -> Any:
+    return parse_json(ROOM.joinpath(block, f"{kind}.json").read_bytes())
+
+
+def test_every_block_has_both_examples_and_a_line():
+    folders = {folder.name for folder in ROOM.iterdir() if folder.is_dir()}
+    assert folders == FOUND_BY.keys() == BLOCKS.keys()
+    for block in BLOCKS:
+        names = {file.name for file in ROOM.joinpath(block).iterdir()}
+        assert names == {"minimal.json", "broken.json"}
+
+
+@each_block
+def test_the_smallest_example_is_right_and_the_broken_one_differs_in_one_place(block: str):
+    right, wrong = example(block, "minimal"), example(block, "broken")
+    assert (right["@context"], right["@type"]) == (CONTEXT, block)
+    assert validator(f"energy/{block}.json").errors(right) == ()
+    assert right.keys() == wrong.keys()
+    assert len([key for key in right if right[key] != wrong[key]]) == 1
+
+
+# -- in a message of each dialect
+
+ACTIONS = {"item": "on_discover", "offer": "on_discover", "message": "on_aggregate"}
+"""The action whose message carries a slot; of every other, on_status does."""
+
+
+@cache
+def written(dialect: str, action: str) -> dict[str, Any]:
+    """Write a message as our own dialects do, with something in every slot they know of."""
+    interval = Interval(start="2030-06-03T18:00:00Z", duration_h=Fraction(1))
+    flow = RevenueFlow(payer="a", payee="b", kind="ENERGY", amount=Decimal(1), currency="INR")
+    envelope = Envelope(
+        action=action,
+        version="2.0.0",
+        transaction_id="00000000-0000-4000-8000-000000000001",
+        message_id="00000000-0000-4000-8000-000000000002",
+        timestamp=START,
+        bap_id="bap.example",
+        bap_uri="https://bap.example/",
+        bpp_id="bpp.example",
+        bpp_uri="https://bpp.example/",
+    )
+    if action == "on_discover":
+        offer = Offer(
+            offer_id="offer-1",
+            provider_id="bpp.example",
+            pricing_model=None,
+            clearing_agent_id=None,
+            interval=interval,
+            charges=None,
+        )
+        return DIALECTS[dialect].compose(Reading(envelope=envelope, offers=(offer,)))
+    if action == "on_aggregate":
+        return DIALECTS[dialect].compose(Reading(envelope=envelope))
+    contract = EnergyContract(
+        contract_id="00000000-0000-4000-8000-000000000003",
+        status="ACTIVE",
+        offer_id="offer-1",
+        participant_id="bap.example",
+        clearing_agent_id="bpp.example",
+        meter_id="meter-1",
+        interval=interval,
+        readings=(MeterReading(meter_id="meter-1", energy_kwh=Decimal(1)),),
+        settlement=SettlementReport(
+            flows=(flow,),
+            positions=(
+                Position(party="a", value=Decimal(-1), currency="INR"),
+                Position(party="b", value=Decimal(1), currency="INR"),
+            ),
+        ),
+        bill=Bill(value=Decimal(1), currency="INR", parts=(Part(kind="UNIT", amount=Decimal(1)),)),
+    )
+    return DIALECTS[dialect].compose(Reading(envelope=envelope, contract=contract))
+
+
+@cache
+def paths(dialect: str, slot: str) -> list[str]:
+    table = tomllib.loads(files("gridwitness.schemas").joinpath("slots.toml").read_text("utf-8"))
+    return [path for path, name in table[dialect].items() if name == slot]
+
+
+def carrying(dialect: str, slot: str, block: Any) -> dict[str, Any]:
+    """Give a message that carries a block in a slot, in the place of what stood there."""
+    action = "aggregate" if block["@type"] == "AggregationRequest" else ACTIONS.get(slot)
+    body = deepcopy(written(dialect, action or "on_status"))
+    for path in paths(dialect, slot):
+        *way, last = path.split("/")
+        if slot == "message" and last.lower() != block["@type"].lower():
+            continue
+        try:
+            inner: Any = body
+            for key in way:
+                inner = inner[0 if key == "*" else key]
+        except (KeyError, IndexError):
+            continue  # the message has no such part
+        inner[last] = block
+        return body
+    pytest.fail(f"nothing that is written in the dialect {dialect} has a slot {slot}")
+
+
+def findings(body: dict[str, Any]) -> list[tuple[str, Outcome]]:
+    trace = recorded(body)
+    return [(one.id, found) for one in rules().values() for found in one.check(trace)]
+
+
+def fired(body: dict[str, Any]) -> set[str]:
+    return {rule_id for rule_id, found in findings(body) if not found.kept}
+
+
+def places(block: str, dialect: str) -> list[str]:
+    """Tell in which slots a block may sit; the order dialect has none for settlements."""
+    return [slot for slot in BLOCKS[block] if paths(dialect, slot)]
+
+
+@each_dialect
+@each_block
+def test_the_smallest_example_is_right_wherever_it_may_sit(block: str, dialect: str):
+    assert places(block, dialect)
+    for slot in places(block, dialect):
+        body = carrying(dialect, slot, example(block, "minimal"))
+        assert block in {one.block for one in slots_in(dialect, body) if one.name == slot}
+        assert {one for one in fired(body) if one[:-4] in ABOUT_CONTENT} == set(), slot
+
+
+@each_dialect
+@each_block
+def test_the_broken_example_is_found_by_its_rule_and_by_no_other(block: str, dialect: str):
+    found: set[str] = set()
+    for slot in places(block, dialect):
+        right = fired(carrying(dialect, slot, example(block, "minimal")))
+        body = carrying(dialect, slot, example(block, "broken"))
+        found |= fired(body) - right
+        told = [one for name, one in findings(body) if name == FOUND_BY[block] and not one.kept]
+        assert all(inside(body, one.pointer, block) for one in told)
+    assert found == {FOUND_BY[block]}
+
+
+def inside(body: Any, pointer: str, block: str) -> bool:
+    """Tell whether a pointer leads into a block of a type, or to it."""
+    for key in pointer.split("/")[1:]:
+        body = body[int(key)] if isinstance(body, list) else body.get(key)
+        if isinstance(body, dict) and body.get("@type") == block:
+            return True
+    return False
