@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -18,6 +19,7 @@ from gridwitness.dialects.base import parse_json
 from gridwitness.dialects.blocks import CONTEXT
 from gridwitness.rules import rules
 from gridwitness.shape import places_of_blocks, slots_in, validator
+from gridwitness.trace import Trace
 from gridwitness.views import (
     Bill,
     EnergyContract,
@@ -31,9 +33,12 @@ from gridwitness.views import (
     RevenueFlow,
     SettlementReport,
 )
+from tests.conftest import small_market
 from tests.stated import START, recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gridwitness.rules import Outcome
 
 BLOCKS = places_of_blocks()
@@ -193,3 +198,82 @@ def inside(body: Any, pointer: str, block: str) -> bool:
         if isinstance(body, dict) and body.get("@type") == block:
             return True
     return False
+
+
+# -- the rules of their own
+
+BLK = {rule_id: one for rule_id, one in rules().items() if one.family == "BLK"}
+
+
+def test_every_rule_about_blocks_has_its_mistake():
+    assert BLK.keys() <= set(FOUND_BY.values())
+    assert all(one.when_stated for one in BLK.values())
+
+
+def broken_in(trace: Trace, rule_id: str) -> list[Outcome]:
+    return [one for one in BLK[rule_id].check(trace) if not one.kept]
+
+
+@each_dialect
+def test_a_block_is_judged_inside_the_blocks_that_hold_it(dialect: str):
+    offer = {"@context": CONTEXT, "@type": "EnergyOffer", "tariff": example("Tariff", "broken")}
+    contract = {"@context": CONTEXT, "@type": "EnergyContract", "roles": [{"role": "SELLER"}]}
+    contract["roles"][0]["roleInputs"] = {"tariff": example("Tariff", "broken")}
+    for slot, holder in (("offer", offer), ("contract", contract)):
+        (found,) = broken_in(recorded(carrying(dialect, slot, holder)), "BLK-003")
+        assert found.pointer.endswith("/tariff/elements/0/priceComponents/0/vat")
+        assert (found.observed, found.actor) == ("a tax of 0.18 percent", "stranger")
+
+
+@each_dialect
+def test_who_repeats_what_another_said_is_not_at_fault(dialect: str):
+    body = carrying(dialect, "contract", example("Approval", "broken"))
+    trace = recorded(body, body)
+    (first, again) = trace.messages
+    assert [one.message.number for one in broken_in(trace, "BLK-002")] == [1, 2]
+    echo = Trace(trace.scene, (first, replace(again, sender="another")))
+    assert [one.actor for one in broken_in(echo, "BLK-002")] == ["stranger"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_curve_of_a_role_is_judged_once(sandbox, dialect: str):
+    trace = small_market(sandbox, dialect)
+    assert [one for rule in BLK.values() for one in rule.check(trace)] == []
+
+
+JUNK = [None, True, -1, 10**40, Decimal("1e-30"), "x", "", [], {}, [[]], [None, {"a": []}]]
+
+
+@each_dialect
+@pytest.mark.parametrize("block", ["OfferCurve", "Approval", "Tariff"])
+def test_whatever_stands_in_a_block_no_rule_fails(block: str, dialect: str):
+    right = example(block, "minimal")
+    for place in set(_places(right)):
+        for junk in JUNK:
+            spoilt = deepcopy(right)
+            inner: Any = spoilt
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = junk
+            trace = recorded(carrying(dialect, places(block, dialect)[0], spoilt))
+            for rule in BLK.values():
+                list(rule.check(trace))
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if way:
+        yield way
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places(inner, (*way, key))
+
+
+def test_a_deep_and_a_wide_block_cost_little():
+    deep: Any = {}
+    for _ in range(400):
+        deep = {"tariff": deep}
+    wide = [example("Tariff", "minimal")] * 300
+    for held in ({"tariff": deep}, {"tariffs": wide}):
+        block = {"@context": CONTEXT, "@type": "EnergyOffer", "pricingModel": "x"} | held
+        trace = recorded(carrying("order", "offer", block))
+        assert all(one.kept for one in BLK["BLK-003"].check(trace))
