@@ -74,6 +74,46 @@ def test_the_smallest_example_is_right_and_the_broken_one_differs_in_one_place(b
     assert len([key for key in right if right[key] != wrong[key]]) == 1
 
 
+# -- in words
+
+SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
+SECTIONS = dict(SECTION.findall(WORDS))
+SHORT = 150
+"""So many words are read within a minute, and the example in another."""
+
+
+def test_every_block_has_its_section():
+    assert SECTIONS.keys() == BLOCKS.keys()
+
+
+@each_block
+def test_a_section_is_short_names_its_slots_and_has_an_example_that_is_right(block: str):
+    section = SECTIONS[block]
+    assert len(section.split()) < SHORT
+    named = re.search(r"^Slots?: ([\w, ]+)\b", section, re.MULTILINE)
+    slots = named[1].split(", within")[0].split(", ") if named else ["message"]
+    assert slots == list(BLOCKS[block])
+    examples = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    assert examples
+    for one in examples:
+        assert validator(f"energy/{block}.json").errors(parse_json(one.encode())) == ()
+
+
+@each_dialect
+@each_block
+def test_the_example_of_a_section_has_no_finding_either(block: str, dialect: str):
+    (one,) = re.findall(r"```json\n(.*?)```", SECTIONS[block], re.DOTALL)
+    held = {"@context": CONTEXT, "@type": block} | parse_json(one.encode())
+    for slot in places(block, dialect):
+        body = carrying(dialect, slot, held)
+        assert {one for one in fired(body) if one[:-4] in ABOUT_CONTENT} == set(), slot
+
+
+def test_a_rule_that_is_named_in_the_words_exists():
+    named = set(re.findall(r"\b[A-Z]{3}-\d{3}\b", WORDS)) - {"NFH-008", "NFH-013"}
+    assert named <= rules().keys()
+
+
 # -- in a message of each dialect
 
 ACTIONS = {"item": "on_discover", "offer": "on_discover", "message": "on_aggregate"}
