@@ -46,6 +46,7 @@ FAMILIES = (
     "specification",
     "lifecycle",
     "lineage",
+    "billing",
 )
 """The modules that define rules; a test holds the list complete."""
 
