@@ -41,7 +41,6 @@ from gridwitness.diagram import draw, page, sequences
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.feature_folder import (
-    EXTRA,
     FEATURES,
     check_folder,
     definitions,
@@ -74,6 +73,7 @@ from gridwitness.wire import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from pytest_bdd.steps import StepFunctionContext
 
@@ -394,26 +394,29 @@ def steps(features: Features = None) -> None:
     """List the sentences that features are written in, with those of a folder of your own."""
     table = Table("step", "sentence", "defined in", box=None, pad_edge=False)
     own = load_steps(features) if features else None
-    for kind, sentence, where in vocabulary():
-        table.add_row(kind, sentence, str(own.__file__) if own and where == EXTRA else where)
+    for kind, sentence, where in vocabulary(own):
+        table.add_row(kind, sentence, where)
     Console(highlight=False).print(table, markup=False)
 
 
-def vocabulary() -> list[tuple[str, str, str]]:
-    """Give every sentence: its kind, its text, and the module that defines it."""
-    modules = (*MODULES, EXTRA)
+def vocabulary(own: ModuleType | None = None) -> list[tuple[str, str, str]]:
+    """Give every sentence: its kind, its text, and the module that defines it.
+
+    own is the module of a folder's own sentences.
+    """
+    modules = (*MODULES, *([own.__name__] if own else []))
     found = [
         (definition.type or "", definition.parser.name, definition.step_func.__module__)
-        for definition in _known_sentences()
+        for definition in _sentences(modules)
     ]
     kinds = ("given", "when", "then", "")
     return sorted(found, key=lambda step: (kinds.index(step[0]), modules.index(step[2]), step[1]))
 
 
-def _known_sentences() -> list[StepFunctionContext]:
+def _sentences(modules: Sequence[str]) -> list[StepFunctionContext]:
     for name in MODULES:
         import_module(name)
-    return definitions((*MODULES, EXTRA))
+    return definitions(modules)
 
 
 @app.command()
@@ -597,8 +600,8 @@ def _checked_features(folder: Path | None) -> str | None:
     if folder is None:
         return None
     own = load_steps(folder)
-    check_folder(folder, _known_sentences(), SEATS)
-    del own  # its sentences are known as long as it is there
+    modules = (*MODULES, *([own.__name__] if own else []))
+    check_folder(folder, _sentences(modules), SEATS)
     return str(folder.resolve())
 
 

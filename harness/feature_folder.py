@@ -37,8 +37,6 @@ FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 """The features of this repository."""
 
 STEPS = "steps.py"
-EXTRA = "gridwitness_extra_steps"
-"""The name of the module that a folder's own sentences become."""
 
 DIALECTS = ("order", "contract")
 NEAREST, NEAR = 3, 0.4
@@ -86,11 +84,14 @@ def parse(file: Path) -> dict[str, Any]:
 
 
 def load_steps(folder: Path) -> ModuleType | None:
-    """Load the sentences that a folder brings along; None where it brings none."""
+    """Load the sentences that a folder brings along; None where it brings none.
+
+    The module is named by its file, so that its sentences are told from all others.
+    """
     file = folder / STEPS
     if not file.is_file():
         return None
-    module = ModuleType(EXTRA)
+    module = ModuleType(str(file))
     module.__file__ = str(file)
     try:
         # Not imported: nothing is to be written into the folder of others.
@@ -150,7 +151,7 @@ def _read(file: Path) -> Feature:
 
 
 def _check_steps(file: Path, known: Sequence[StepFunctionContext]) -> None:
-    own = [one for one in known if one.step_func.__module__ == EXTRA]
+    own = [one for one in known if one.step_func.__module__ == str(file)]
     for one in own:
         where = f"{file}:{one.step_func.__code__.co_firstlineno}"
         if inspect.iscoroutinefunction(one.step_func):

@@ -274,7 +274,7 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
         (seat, dialect, rule.id)
         for seat, dialect, edition in places
         for rule in required(edition, seat, parts[dialect])
-        if seat in refusing or not rule.on_refusal
+        if plan.features or seat in refusing or not rule.on_refusal
     }
     seen: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
     for record in records:

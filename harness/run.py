@@ -22,7 +22,7 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
-from gridwitness.feature_folder import EXTRA, STEPS, definitions, digests, line_of, load_steps
+from gridwitness.feature_folder import STEPS, definitions, digests, line_of, load_steps
 from gridwitness.fixtures import (
     PLAN,
     every_scenario,
@@ -85,8 +85,9 @@ class Run:
         self._steps: dict[int, ExitStack] = {}
         self._mistakes: dict[str, str] = {}
         own = load_steps(folder_of(plan)) if plan.features else None
+        self._own_steps = own.__name__ if own else ""
         if own is not None:
-            config.pluginmanager.register(own, EXTRA)
+            config.pluginmanager.register(own, self._own_steps)
 
     # -- collection -----------------------------------------------------------------
 
@@ -165,7 +166,8 @@ class Run:
         stack.__exit__(type(exception), exception, exception.__traceback__)
         if self.plan.features:
             place = f"{feature_path(self.plan, Path(feature.filename))}:{step.line_number}"
-            mistake = self._mistake(place, step_func.__module__ == EXTRA, exception)
+            is_own = step_func.__module__ == self._own_steps
+            mistake = self._mistake(place, is_own, exception)
             if mistake is not None:
                 self._mistakes[request.node.nodeid] = str(mistake)
 
@@ -174,13 +176,14 @@ class Run:
         if isinstance(error, UserError):
             return UserError(error.what, where=f"{place}: {error.where}", mend=error.mend)
         if isinstance(error, pytest.FixtureLookupError):
-            known = [one for one in definitions((*MODULES, EXTRA)) if one.target_fixture]
+            known = [one for one in definitions((*MODULES, self._own_steps)) if one.target_fixture]
             giving = [one.parser.name for one in known if one.target_fixture == error.argname]
             what = f"needs {error.argname}, of which no sentence before it tells"
             mend = f"write before it: {' or: '.join(giving)}" if giving else f"correct {STEPS}"
             return UserError(what, where=place, mend=mend)
         if is_own and not isinstance(error, Red):
-            where = f"{place}: {line_of(error, folder_of(self.plan) / STEPS)}"
+            folder = folder_of(self.plan)
+            where = f"{place}: {line_of(error, folder / STEPS).removeprefix(f'{folder}/')}"
             return UserError(f"{type(error).__name__}: {error}", where=where, mend="correct it")
         return None
 
@@ -211,6 +214,7 @@ class Run:
         record = self._record(item, call, report)
         if call.when == "call" and item.nodeid in self._mistakes:
             report.gridwitness_mistake = self._mistakes.pop(item.nodeid)
+            self._remove_trace(record)
         elif record is not None:
             report.gridwitness = record.as_json()
         return report
@@ -268,12 +272,19 @@ class Run:
         self.results.records.append(record)
         print(scenario_line(record), flush=True)  # noqa: T201 (the live progress)
 
+    def _remove_trace(self, record: ScenarioRecord | None) -> None:
+        """Leave no trace where there will be no report that names it."""
+        if record is not None and record.trace is not None:
+            (self.out / record.trace).unlink(missing_ok=True)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.is_worker:
             return
         if self.results.mistakes:  # nobody was judged by what its author did not mean
             print("\n".join(dict.fromkeys(self.results.mistakes)), file=sys.stderr)  # noqa: T201
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            for record in self.results.records:
+                self._remove_trace(record)
             return
         self.results.asked_for = every_scenario(self.plan)
         self.results.features = digests(folder_of(self.plan))
