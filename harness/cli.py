@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, audit, play, rules, selftest, report, clear, settle.
+"""The command: gridwitness demo, certify, audit, play, diagram, selftest, report, and the rest.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from pytest_bdd.steps import StepFunctionContext
 
     from gridwitness.mocks.defects import Defect
+    from gridwitness.trace import Step
 
 USER_ERROR, HARNESS_ERROR = 2, 3
 STRICTNESSES = ("strict", "deployed")
@@ -427,21 +428,23 @@ def diagram(
     ] = False,
 ) -> None:
     """Draw the message sequence of features as Mermaid, or redraw it where it is kept."""
-    files = [file for name in features for file in _features_at(name)]
-    drawn = {file: sequences(file) for file in files}
+    drawn: dict[Path, dict[tuple[Step, ...], str]] = {}
+    for name in features:
+        found = {file: sequences(file) for file in _features_at(name)}
+        if not any(found.values()):
+            raise UserError(
+                "states no message sequence",
+                where=name,
+                mend="write 'Given the message sequence' and its table",
+            )
+        drawn |= found
     if write:
         for folder in sorted({file.parent for file, found in drawn.items() if found}):
             (folder / "README.md").write_text(page(folder), "utf-8")
         return
     for file, found in drawn.items():
-        if not found and len(files) == 1:
-            raise UserError(
-                "states no message sequence",
-                where=str(file),
-                mend="write 'Given the message sequence' and its table",
-            )
         for sequence, title in found.items():
-            typer.echo(draw(sequence, title))
+            typer.echo(draw(sequence, title or (file.name if len(drawn) > 1 else "")))
 
 
 def _features_at(name: str) -> list[Path]:

@@ -25,6 +25,7 @@ from pytest_bdd.exceptions import GherkinParseError
 from pytest_bdd.feature import get_features
 from pytest_bdd.steps import step_function_context_registry
 
+from gridwitness.dialects import DIALECTS
 from gridwitness.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 
 STEPS = "steps.py"
 
-DIALECTS = ("order", "contract")
 NEAREST, NEAR = 3, 0.4
 """How many known sentences are named beside one that nobody knows, and how near they are."""
 
@@ -87,7 +87,10 @@ def load_steps(folder: Path) -> ModuleType | None:
     """Load the sentences that a folder brings along; None where it brings none.
 
     The module is named by its file, so that its sentences are told from all others.
+    Raises UserError for a folder that is none, and for what Python cannot load.
     """
+    if not folder.is_dir():
+        raise UserError("is no folder", where=f"--features {folder}", mend="name one that exists")
     file = folder / STEPS
     if not file.is_file():
         return None
@@ -128,8 +131,6 @@ def check_folder(folder: Path, known: Sequence[StepFunctionContext], seats: Iter
     are. Raises UserError for the first thing that cannot, and for what would be passed
     over without a word.
     """
-    if not folder.is_dir():
-        raise UserError("is no folder", where=f"--features {folder}", mend="name one that exists")
     files = feature_files(folder)
     if not files:
         what = "holds no feature: nothing would be judged"

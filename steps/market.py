@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from pytest_bdd import given, parsers, when
 
 from gridwitness.mocks.market import OPEN_CHARGES, Cast, play
-from gridwitness.sequence_table import read_sequence
+from gridwitness.sequence_table import read_sequence, rows
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.sequence_table import Row
     from gridwitness.trace import Scene, Step
 
 
@@ -29,9 +30,9 @@ def a_delivery_interval(minutes: int) -> Fraction:
 
 
 @given("the market participants", target_fixture="participants")
-def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
+def the_market_participants(datatable: list[list[str]]) -> list[Row]:
     needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
-    return tables.rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
+    return rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
 
 
 @given("the last of them confirms late", target_fixture="last_confirms_late")
@@ -49,7 +50,7 @@ def who_cancels(name: str, moment: str) -> dict[str, str]:
 
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
-    participants: list[tables.Row],
+    participants: list[Row],
     duration_h: Fraction,
     sequence: tuple[Step, ...],
     scene: Scene,

@@ -16,7 +16,6 @@ from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.utility import Meter
 from gridwitness.reference_impl.curves import Point
-from gridwitness.sequence_table import Row, rows  # noqa: F401 (steps find them here)
 from gridwitness.views import OfferCurve
 
 if TYPE_CHECKING:

@@ -135,6 +135,7 @@ def test_a_table_that_is_none_is_a_users_mistake(table: list, told: str):
 def test_the_command_draws_a_feature_or_a_folder_of_ours(gridwitness, name: str):
     ran = gridwitness("diagram", name)
     assert (ran.status, ran.out.count("sequenceDiagram")) == (0, 1), ran.err
+    assert ("title: " in ran.out) == (not name.endswith(".feature"))
     assert "    market_participant->>clearing_agent: discover: interval\n" in ran.out
 
 

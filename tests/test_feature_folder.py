@@ -309,3 +309,5 @@ def test_sentences_of_a_folder_are_listed_with_ours(gridwitness, tmp_path):
     assert "{number:d} more like {name}" in ran.out
     assert "the market runs" in ran.out
     assert "more like" not in gridwitness("steps").out
+    ran = gridwitness("steps", "--features", "nowhere")
+    assert (ran.status, "--features nowhere: is no folder" in ran.err) == (2, True)
