@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from pytest_bdd import given, parsers, when
 
 from gridwitness.mocks.market import OPEN_CHARGES, Cast, play
-from gridwitness.sequence_table import read_sequence, rows
+from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.sequence_table import Row
     from gridwitness.trace import Scene, Step
 
 
@@ -30,9 +29,9 @@ def a_delivery_interval(minutes: int) -> Fraction:
 
 
 @given("the market participants", target_fixture="participants")
-def the_market_participants(datatable: list[list[str]]) -> list[Row]:
+def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
     needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
-    return rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
+    return tables.rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
 
 
 @given("the last of them confirms late", target_fixture="last_confirms_late")
@@ -50,7 +49,7 @@ def who_cancels(name: str, moment: str) -> dict[str, str]:
 
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
-    participants: list[Row],
+    participants: list[tables.Row],
     duration_h: Fraction,
     sequence: tuple[Step, ...],
     scene: Scene,

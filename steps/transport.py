@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.sequence_table import Row
     from gridwitness.trace import Scene, Step
 
 
 @when(parsers.parse("a message {words} comes in a trade"))
 def a_message_comes_in_a_trade(  # noqa: PLR0913 (the fixtures that the Givens produced)
     words: str,
-    participants: list[Row],
+    participants: list[tables.Row],
     duration_h: Fraction,
     sequence: tuple[Step, ...],
     scene: Scene,

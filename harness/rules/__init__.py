@@ -42,9 +42,11 @@ FAMILIES = (
     "linked_data",
     "amounts",
     "interval_tables",
+    "blocks",
     "specification",
     "lifecycle",
     "lineage",
+    "billing",
 )
 """The modules that define rules; a test holds the list complete."""
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from gridwitness.mocks.defects import (
     amounts,
+    billing,
+    blocks,
     generation,
     lifecycle,
     lineage,
@@ -28,6 +30,8 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     amounts,
+    billing,
+    blocks,
     generation,
     lifecycle,
     lineage,
