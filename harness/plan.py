@@ -57,6 +57,7 @@ class Plan:
     absent        rule id -> why the participant declares that it does not apply
     command       how the user repeats the run
     specification the path of what is laid beside, if anything is
+    example       play one scenario a feature, the same to the byte in every run
     """
 
     out: str
@@ -72,6 +73,7 @@ class Plan:
     price_tick: str = "0.0001"
     power_step: str = "0.001"
     specification: str | None = None
+    example: bool = False
 
     @property
     def seed_bytes(self) -> bytes:
