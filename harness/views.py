@@ -120,10 +120,15 @@ class Charges(View):
 
 @dataclass(frozen=True, kw_only=True)
 class MeterReading(View):
-    """The energy a meter registered over the interval, in kWh, export positive."""
+    """The energy a meter registered, in kWh, export positive.
+
+    start, end: RFC 3339; None where it is the whole interval of the contract.
+    """
 
     meter_id: str
     energy_kwh: Decimal
+    start: str | None = None
+    end: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,23 +170,111 @@ class Part(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Bill(View):
-    """What one participant pays for its trade, or is paid, with its parts; beside a settlement.
+    """What one participant pays for its trade, or is paid, with its parts.
 
-    Energy is unsigned: it was sold where to_participant is set, bought where not. A part
-    that runs against the rest is negative.
+    Energy is unsigned: it was sold where to_participant is set, bought where not; it and its
+    price are None where no one price tells the whole. A part that runs against the rest is
+    negative. is_due: it is to be paid; a quote is not.
     """
 
     value: Decimal
     currency: str
     parts: tuple[Part, ...]
-    energy_kwh: Decimal
-    price_per_kwh: Decimal
-    to_participant: bool
+    energy_kwh: Decimal | None = None
+    price_per_kwh: Decimal | None = None
+    to_participant: bool = False
+    is_due: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block(View):
+    """A building block that has no view of its own, as it was sent.
+
+    slot: item, offer, contract or fulfilment; name: the member that holds it there;
+    data: its parsed JSON.
+    """
+
+    slot: str
+    name: str
+    data: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term(View):
+    """A quantity that somebody states, by its name; unit as `kWh` or `INR/kWh`, None for none."""
+
+    name: str
+    value: Decimal
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role(View):
+    """A part in a deal in market words, who has it (None: nobody yet), and what it brings."""
+
+    name: str
+    holder_id: str | None = None
+    meter_id: str | None = None
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due(View):
+    """What one role is to pay another: a formula over what the deal and its delivery state."""
+
+    payer: str
+    payee: str
+    kind: str
+    formula: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(View):
+    """Where a formula's name gets its value after delivery.
+
+    kind: METER_READING (of meter_id) or CHARGE_DATA_RECORD, as OCPI and the drafts call it.
+    """
+
+    name: str
+    kind: str
+    meter_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deal(View):
+    """What two parties agree, and those who have a part in it, as far as a message tells.
+
+    status is PENDING, ACTIVE, COMPLETED or TERMINATED in every dialect. provider_id answers
+    (BPP), customer_id asks (BAP). Each payment is rounded by itself, to minor_unit decimals.
+    """
+
+    contract_id: str | None = None
+    status: str | None = None
+    offer_id: str | None = None
+    resource_id: str | None = None
+    provider_id: str | None = None
+    customer_id: str | None = None
+    interval: Interval | None = None
+    roles: tuple[Role, ...] = ()
+    dues: tuple[Due, ...] = ()
+    sources: tuple[Source, ...] = ()
+    minor_unit: int | None = None
+    rounding: str | None = None
+    blocks: tuple[Block, ...] = ()
+    readings: tuple[MeterReading, ...] = ()
+    settlement: SettlementReport | None = None
+    bill: Bill | None = None
+
+    def role(self, name: str) -> Role | None:
+        return next((role for role in self.roles if role.name == name), None)
+
+    def block(self, slot: str, name: str) -> Block | None:
+        return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offer(View):
-    """An offer of a catalogue to trade in a market."""
+    """An offer of a catalogue: to trade in a market, or a deal that somebody may join."""
 
     offer_id: str
     provider_id: str | None
@@ -189,6 +282,8 @@ class Offer(View):
     clearing_agent_id: str | None
     interval: Interval | None
     charges: Charges | None
+    deal: Deal | None = None
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +309,7 @@ class EnergyContract(View):
     readings: tuple[MeterReading, ...] = ()
     settlement: SettlementReport | None = None
     bill: Bill | None = None
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +359,7 @@ class Reading:
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
     contract: EnergyContract | None = None
+    deal: Deal | None = None
     error: ProtocolError | None = None
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 

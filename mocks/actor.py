@@ -26,7 +26,7 @@ from gridwitness.mocks.draws import AT_RANDOM, Draws
 from gridwitness.mocks.spoilt import Fault, Signing
 from gridwitness.protocol import VERSION, is_known, write_code
 from gridwitness.registry import Directory, Record
-from gridwitness.views import EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
+from gridwitness.views import Deal, EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Say:
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
     contract: EnergyContract | None = None
+    deal: Deal | None = None
     error: ProtocolError | None = None
 
 

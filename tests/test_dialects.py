@@ -16,12 +16,17 @@ from hypothesis import strategies as st
 from gridwitness.dialects import DIALECTS, recognise
 from gridwitness.dialects.base import BadJson, dump_json, parse_json
 from gridwitness.dialects.contract import CONTRACT
+from gridwitness.dialects.deals import HELD
 from gridwitness.dialects.order import ORDER
 from gridwitness.reference_impl.curves import Point
 from gridwitness.views import (
     Approval,
+    Bill,
+    Block,
     Charges,
     ClearingResult,
+    Deal,
+    Due,
     EnergyContract,
     Envelope,
     Intent,
@@ -29,11 +34,15 @@ from gridwitness.views import (
     MeterReading,
     Offer,
     OfferCurve,
+    Part,
     Position,
     ProtocolError,
     Reading,
     RevenueFlow,
+    Role,
     SettlementReport,
+    Source,
+    Term,
     View,
 )
 
@@ -159,6 +168,124 @@ def curves(draw: st.DrawFn) -> OfferCurve:
 @st.composite
 def contracts(draw: st.DrawFn) -> EnergyContract:
     return replace(draw(CONTRACTS), curve=draw(optional(curves())))
+
+
+TERMS = st.builds(Term, name=NAMES, value=NUMBERS, unit=optional(st.just("INR/kWh")))
+BLOCKS = st.dictionaries(
+    st.sampled_from([(slot, name) for slot in ("contract", "fulfilment") for name in HELD[slot]]),
+    st.dictionaries(NAMES, NUMBERS, min_size=1),
+    max_size=3,
+)
+ROLE_NAMES = ("consumer", "charging operator", "utility", "buyer's ledger".replace("'s", ""))
+DEALS = st.builds(
+    Deal,
+    contract_id=optional(NAMES),
+    status=st.sampled_from(["PENDING", "ACTIVE", "COMPLETED", "TERMINATED"]),
+    offer_id=optional(NAMES),
+    resource_id=st.just("charger-1"),
+    provider_id=st.just("bpp.example"),
+    customer_id=st.just("bap.example"),
+    interval=optional(INTERVALS),
+    roles=st.lists(
+        st.builds(
+            Role,
+            name=st.sampled_from(ROLE_NAMES),
+            holder_id=st.just("bpp.example"),
+            meter_id=optional(NAMES),
+            terms=st.lists(TERMS, max_size=2).map(tuple),
+        ),
+        max_size=3,
+    ).map(lambda rest: (Role(name="ev app", holder_id="bap.example"), *rest)),
+    dues=st.lists(
+        st.builds(
+            Due,
+            payer=st.sampled_from(ROLE_NAMES),
+            payee=st.sampled_from(ROLE_NAMES),
+            kind=st.sampled_from(["ENERGY", "FEE"]),
+            formula=st.just("price * energy"),
+        ),
+        max_size=2,
+    ).map(tuple),
+    sources=st.lists(
+        st.builds(Source, name=NAMES, kind=st.just("METER_READING"), meter_id=optional(NAMES)),
+        max_size=2,
+    ).map(tuple),
+    minor_unit=optional(st.integers(0, 4)),
+    rounding=optional(st.sampled_from(["HALF_UP", "HALF_EVEN"])),
+    readings=st.lists(
+        st.builds(
+            MeterReading,
+            meter_id=NAMES,
+            energy_kwh=NUMBERS,
+            start=optional(st.just("2031-05-12T10:00:00Z")),
+        ),
+        max_size=2,
+    ).map(tuple),
+    settlement=optional(SETTLEMENTS.filter(lambda report: report.flows and report.positions)),
+    bill=optional(
+        st.builds(
+            Bill,
+            value=NUMBERS,
+            currency=CURRENCIES,
+            parts=st.just((Part(kind="UNIT", amount=Decimal(1), text="Energy"),)),
+            energy_kwh=optional(NUMBERS),
+            is_due=st.booleans(),
+        )
+    ),
+)
+
+
+@st.composite
+def deals(draw: st.DrawFn) -> Deal:
+    held = draw(BLOCKS)
+    placed = sorted(held, key=lambda key: (key[0], HELD[key[0]].index(key[1])))
+    blocks = tuple(Block(slot=slot, name=name, data=held[slot, name]) for slot, name in placed)
+    return replace(draw(DEALS), blocks=blocks)
+
+
+@each_dialect
+@given(deal=deals(), envelope=ENVELOPES)
+@settings(max_examples=60, deadline=None)
+def test_a_deal_is_read_back(dialect: Dialect, deal: Deal, envelope: Envelope):
+    body = parse_json(dump_json(dialect.compose(Reading(envelope=envelope, deal=deal))))
+    read = dialect.read(body)
+    assert read.deal == deal
+    assert read.problems == ()
+    assert read.contract is not None
+    assert (read.contract.contract_id, read.contract.status) == (deal.contract_id, deal.status)
+
+
+@each_dialect
+@given(deal=deals(), envelope=ENVELOPES)
+@settings(max_examples=30, deadline=None)
+def test_an_offered_deal_is_read_back(dialect: Dialect, deal: Deal, envelope: Envelope):
+    offered = Deal(
+        status="PENDING",
+        resource_id=deal.resource_id,
+        interval=deal.interval,
+        roles=deal.roles,
+        dues=deal.dues,
+        sources=deal.sources,
+    )
+    blocks = (
+        Block(slot="offer", name="tariff", data={"currency": "INR"}),
+        Block(slot="item", name="maxPowerKW", data=Decimal(22)),
+    )
+    offer = Offer(
+        offer_id="o",
+        provider_id="bpp.example",
+        pricing_model=None,
+        clearing_agent_id=None,
+        interval=None,
+        charges=None,
+        deal=offered,
+        blocks=blocks,
+    )
+    written = dialect.compose(Reading(envelope=envelope, offers=(offer,)))
+    (read,) = dialect.read(parse_json(dump_json(written))).offers
+    assert (read.offer_id, read.blocks) == ("o", blocks)
+    assert read.deal is not None
+    assert replace(read.deal, status="PENDING") == offered
 
 
 READINGS = st.one_of(

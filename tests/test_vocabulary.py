@@ -31,6 +31,7 @@ MONEY = {"currency": "", "amount": 1}
 TARIFF = {
     "tariffId": "",
     "currency": "",
+    "timeZone": "",
     "energyMix": {"isGreenEnergy": True, "energySources": [{"source": "", "percentage": 1}]},
     "elements": [
         {
@@ -42,6 +43,8 @@ TARIFF = {
                 "minKWh": 1,
                 "maxKWh": 1,
                 "reservation": "",
+                "startDate": "",
+                "endDate": "",
             },
         }
     ],
@@ -75,6 +78,9 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "minPricePerKWh": 1,
         "maxPricePerKWh": 1,
         "preferredSource": "",
+        "targetReactiveKvar": 1,
+        "tradeWindow": WINDOW,
+        "currency": "",
     },
     "GridNode": {
         "nodeId": "",
@@ -127,7 +133,15 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "MeterReading": {
         "meterReadings": [{"meterId": "", "allocatedEnergy": 1, "unit": "", "timeWindow": {}}]
     },
-    "EnergyDelivery": {"deliveryStatus": "", "meters": [{"meterId": "", "telemetry": SERIES}]},
+    "EnergyDelivery": {
+        "deliveryStatus": "",
+        "meters": [{"meterId": "", "telemetry": SERIES}],
+        "telemetry": SERIES,
+        "baseline": [{"meterId": "", "allocatedEnergy": 1}],
+        "chargeDetailRecord": {"evseId": ""},
+        "externalSignals": [SIGNAL],
+        "setpoint": {"setpointKW": 1},
+    },
     "TimeSeries": SERIES,
     "ChargeDetailRecord": {
         "startDateTime": "",
@@ -138,6 +152,11 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "totalEnergy": 1,
         "totalTime": 1,
         "totalCost": {"exclVat": 1, "inclVat": 1},
+        "totalEnergyCost": {"exclVat": 1},
+        "totalTimeCost": {"exclVat": 1},
+        "totalFixedCost": {"exclVat": 1},
+        "totalParkingCost": {"exclVat": 1},
+        "totalParkingTime": 1,
     },
     "EnergyContract": {
         "contractId": "",
@@ -150,10 +169,26 @@ BLOCKS: dict[str, dict[str, Any]] = {
                 "filledBy": "",
                 "filled": True,
                 "participantId": "",
-                "roleInputs": {"sourceMeterId": "", "offerCurve": {}, "tariff": TARIFF},
+                "roleInputs": {
+                    "terms": [{"name": "", "value": 1, "unit": ""}],
+                    "sourceMeterId": "",
+                    "targetMeterId": "",
+                    "offerCurve": {},
+                    "tariff": TARIFF,
+                    "pricePerKWh": 1,
+                    "contractedKWh": 1,
+                },
             }
         ],
-        "inputParameters": {"pricingModel": "", "tradeWindow": WINDOW, "approvedMaxTradeKW": 1},
+        "inputParameters": {
+            "pricingModel": "",
+            "tradeWindow": WINDOW,
+            "arrivalWindow": WINDOW,
+            "gracePeriod": "",
+            "approvedMaxTradeKW": 1,
+        },
+        "gridNode": {"nodeId": ""},
+        "approval": {"approvedMaxTradeKW": 1},
         "charges": {
             "currency": "",
             "marketMakingFee": 1,
@@ -163,6 +198,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "deviationBand": 1,
             "rounding": "",
             "minorUnit": 2,
+            "cancellationFee": 1,
         },
         "telemetrySources": [{"sourceId": "", "sourceType": ""}],
         "qualityMetrics": [{"metricId": "", "target": 1, "unit": ""}],
@@ -184,7 +220,14 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "tradeWindow": WINDOW,
     },
     "EnergyCustomer": {"meterId": "", "utilityId": "", "utilityCustomerId": ""},
-    "EnergyResource": {"sourceType": "", "connectorType": "", "connectorStatus": ""},
+    "EnergyResource": {
+        "sourceType": "",
+        "connectorType": "",
+        "connectorStatus": "",
+        "evseId": "",
+        "reservationSupported": True,
+        "location": {"geo": {"type": "", "coordinates": [1, 1]}, "address": ""},
+    },
     "LocationalPriceAdder": {"basePrice": 1},
     "GridConstraints": {"maxForwardFlowKW": 1},
 }

@@ -23,6 +23,7 @@ from gridwitness.views import (
     Bill,
     Charges,
     Interval,
+    MeterReading,
     OfferCurve,
     Part,
     Position,
@@ -32,6 +33,8 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gridwitness.dialects.base import Cursor, Json
 
 CONTEXT = "https://gridwitness.example/energy/v1/context.jsonld"
@@ -156,6 +159,37 @@ def read_flows(cursor: Cursor) -> tuple[RevenueFlow, ...]:
     return tuple(flows)
 
 
+def read_readings(cursor: Cursor) -> tuple[MeterReading, ...]:
+    readings: list[MeterReading] = []
+    for item in cursor.items():
+        meter, energy = (item / "meterId").need_text(), (item / "allocatedEnergy").need_number()
+        if meter is not None and energy is not None:
+            readings.append(
+                MeterReading(
+                    meter_id=meter,
+                    energy_kwh=energy,
+                    start=(item / "start").text(),
+                    end=(item / "end").text(),
+                    at={"": item.pointer, "energy_kwh": (item / "allocatedEnergy").pointer},
+                )
+            )
+    return tuple(readings)
+
+
+def write_readings(readings: Iterable[MeterReading]) -> list[Json]:
+    written = [
+        {
+            "meterId": reading.meter_id,
+            "allocatedEnergy": reading.energy_kwh,
+            "unit": "kWh",
+            "start": reading.start,
+            "end": reading.end,
+        }
+        for reading in readings
+    ]
+    return [{key: value for key, value in item.items() if value is not None} for item in written]
+
+
 def read_positions(cursor: Cursor) -> tuple[Position, ...]:
     found: list[Position] = []
     for item in cursor.items():
@@ -174,12 +208,11 @@ def read_positions(cursor: Cursor) -> tuple[Position, ...]:
 
 
 def read_bill(
-    price_block: Cursor, *, energy: Cursor, price: Cursor, to_participant: bool
+    price_block: Cursor, *, energy: Cursor, price: Cursor, to_participant: bool, is_due: bool
 ) -> Bill | None:
     """Read what a participant pays or is paid: value and components, and the line beside them."""
     value, currency = (price_block / "value").number(), (price_block / "currency").text()
-    energy_kwh, price_per_kwh = energy.number(), price.number()
-    if value is None or currency is None or energy_kwh is None or price_per_kwh is None:
+    if value is None or currency is None:
         return None
     parts: list[Part] = []
     for item in (price_block / "components").items():
@@ -198,9 +231,10 @@ def read_bill(
         value=value,
         currency=currency,
         parts=tuple(parts),
-        energy_kwh=energy_kwh,
-        price_per_kwh=price_per_kwh,
+        energy_kwh=energy.number(),
+        price_per_kwh=price.number(),
         to_participant=to_participant,
+        is_due=is_due,
         at={"": price_block.pointer, "value": (price_block / "value").pointer},
     )
 

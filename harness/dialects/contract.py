@@ -12,6 +12,7 @@ p2p-trading-ies-wave2.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,6 +25,7 @@ from gridwitness.dialects.blocks import (
     read_filter,
     read_flows,
     read_positions,
+    read_readings,
     read_window,
     typed,
     write_charges,
@@ -32,12 +34,23 @@ from gridwitness.dialects.blocks import (
     write_filter,
     write_flows,
     write_positions,
+    write_readings,
+)
+from gridwitness.dialects.deals import (
+    camel,
+    is_deal,
+    read_blocks,
+    read_deal,
+    write_blocks,
+    write_deal,
 )
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
     Bill,
+    Block,
     ClearingResult,
+    Deal,
     EnergyContract,
     Envelope,
     Intent,
@@ -47,11 +60,12 @@ from gridwitness.views import (
     OfferCurve,
     Problem,
     Reading,
+    Role,
     SettlementReport,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gridwitness.dialects.base import Json
 
@@ -113,11 +127,12 @@ class ContractDialect:
             if filters
             else None,
             offers=tuple(
-                _read_offer(offer)
+                offer
                 for catalogue in (message / "catalogs").items()
-                for offer in (catalogue / "offers").items()
+                for offer in _read_offers(catalogue)
             ),
             contract=_read_contract(message / "contract"),
+            deal=_read_deal(message / "contract"),
             error=read_error(root / "error") or read_error(message / "error"),
             problems=tuple(problems),
         )
@@ -131,7 +146,9 @@ class ContractDialect:
             message["intent"] = {"filters": write_filter(reading.intent.interval)}
         if reading.offers:
             message["catalogs"] = [_write_catalogue(reading)]
-        if reading.contract is not None:
+        if reading.deal is not None:
+            message["contract"] = _write_deal(reading.deal)
+        elif reading.contract is not None:
             message["contract"] = _write_contract(reading.contract)
         return {"context": context, "message": message}
 
@@ -189,10 +206,9 @@ def _read_contract(contract: Cursor) -> EnergyContract | None:
     terms = contract / "contractAttributes"
     roles = {(role / "role").text(): role / "participantId" for role in (terms / "roles").items()}
     agent, prosumer, grid = (roles.get(n, contract.nowhere) for n in (AGENT, PROSUMER, GRID))
-    code = (contract / "status" / "code").text()
     return EnergyContract(
         contract_id=(contract / "id").text(),
-        status=next((name for name, codes in STATUS.items() if codes[0] == code), code),
+        status=_read_status(contract),
         offer_id=(commitment / "offer" / "id").text(),
         participant_id=prosumer.text(),
         clearing_agent_id=agent.text(),
@@ -207,11 +223,46 @@ def _read_contract(contract: Cursor) -> EnergyContract | None:
         readings=_read_readings(contract),
         settlement=_read_settlement(contract),
         bill=_read_bill(contract, series),
+        blocks=(*read_blocks(terms, "contract"), *_read_fulfilment(contract)),
         at={
             "": contract.pointer,
             "status": (contract / "status" / "code").pointer,
             "contract_id": (contract / "id").pointer,
         },
+    )
+
+
+def _read_status(contract: Cursor) -> str | None:
+    code = (contract / "status" / "code").text()
+    return next((name for name, codes in STATUS.items() if codes[0] == code), code)
+
+
+def _read_fulfilment(contract: Cursor) -> tuple[Block, ...]:
+    return read_blocks(contract / "performance" / 0 / "performanceAttributes", "fulfilment")
+
+
+def _read_deal(contract: Cursor) -> Deal | None:
+    """Read a contract as a deal, where it is one."""
+    block, commitment = contract / "contractAttributes", contract / "commitments" / 0
+    deal = read_deal(block) if is_deal(block) else None
+    if deal is None:
+        return None
+    performance = contract / "performance" / 0 / "performanceAttributes"
+    provider_id = (commitment / "offer" / "provider" / "id").text()
+    holders = [role.holder_id for role in deal.roles if role.holder_id not in (None, provider_id)]
+    return replace(
+        deal,
+        contract_id=(contract / "id").text(),
+        status=_read_status(contract),
+        offer_id=(commitment / "offer" / "id").text(),
+        resource_id=(commitment / "resources" / 0 / "id").text(),
+        provider_id=provider_id,
+        customer_id=holders[0] if holders else None,
+        blocks=(*deal.blocks, *_read_fulfilment(contract)),
+        readings=read_readings(performance / "meterReadings"),
+        settlement=_read_settlement(contract),
+        bill=_read_bill(contract, _Series(commitment / "commitmentAttributes")),
+        at={**deal.at, "": contract.pointer, "status": (contract / "status" / "code").pointer},
     )
 
 
@@ -262,8 +313,8 @@ def _read_readings(contract: Cursor) -> tuple[MeterReading, ...]:
 
 
 def _read_settlement(contract: Cursor) -> SettlementReport | None:
-    paid = contract / "settlements" / 0 / "settlementAttributes"
-    left = contract / "consideration" / 0 / "considerationAttributes"
+    paid = _holding(contract / "settlements", "settlementAttributes", "flows")
+    left = _holding(contract / "consideration", "considerationAttributes", "revenueFlows")
     if not paid and not left:
         return None
     return SettlementReport(
@@ -278,9 +329,8 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
 
 
 def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
-    """Read the second consideration: the first is what is left to each party."""
-    priced = contract / "consideration" / 1 / "considerationAttributes"
-    paid = contract / "settlements" / 1 / "settlementAttributes"
+    priced = _holding(contract / "consideration", "considerationAttributes", "value")
+    paid = _holding(contract / "settlements", "settlementAttributes", "payTo")
     if not priced:
         return None
     quantity = contract / "commitments" / 0 / "resources" / 0 / "quantity"
@@ -289,11 +339,29 @@ def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
         energy=quantity / "unitQuantity",
         price=series.column("CLEARING_PRICE") / 0,
         to_participant=(paid / "payTo" / "role").text() == PROSUMER,
+        is_due=bool(paid),
     )
 
 
-def _read_offer(offer: Cursor) -> Offer:
+def _holding(entries: Cursor, slot: str, member: str) -> Cursor:
+    """Find the attributes of the entry that hold a member; nowhere when none does."""
+    for entry in entries.items():
+        if entry / slot / member:
+            return entry / slot
+    return entries.nowhere
+
+
+def _read_offers(catalogue: Cursor) -> Iterator[Offer]:
+    resources = {(item / "id").text(): item for item in (catalogue / "resources").items()}
+    for offer in (catalogue / "offers").items():
+        resource = resources.get((offer / "resourceIds" / 0).text(), catalogue.nowhere)
+        yield _read_offer(offer, resource / "resourceAttributes")
+
+
+def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
     attributes = offer / "offerAttributes"
+    block = attributes / "contract"
+    deal = read_deal(block) if is_deal(block) else None
     return Offer(
         offer_id=(offer / "id").text() or "",
         provider_id=(offer / "provider" / "id").text(),
@@ -301,6 +369,8 @@ def _read_offer(offer: Cursor) -> Offer:
         clearing_agent_id=(attributes / "clearingAgentId").text(),
         interval=read_window(attributes / "tradeWindow", "startTime", "duration"),
         charges=read_charges(attributes / "charges"),
+        deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
+        blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )
 
@@ -399,10 +469,11 @@ def _write_contract(contract: EnergyContract) -> dict[str, Json]:
             {
                 "roles": [{"role": role, "participantId": who} for role, who in roles.items()],
                 "charges": write_charges(contract.charges),
-            },
+            }
+            | write_blocks(contract.blocks, "contract"),
         ),
         "performance": _write_performance(contract),
-    } | _write_settlement(contract)
+    } | _write_money(contract.settlement, contract.bill)
     return {key: value for key, value in members.items() if value is not None}
 
 
@@ -418,8 +489,9 @@ def _write_participants(contract: EnergyContract) -> list[Json] | None:
 
 
 def _write_performance(contract: EnergyContract) -> list[Json] | None:
+    held = write_blocks(contract.blocks, "fulfilment")
     if not contract.readings:
-        return None
+        return _performance(held) if held else None
     meters = [
         {
             "meterId": reading.meter_id,
@@ -427,28 +499,67 @@ def _write_performance(contract: EnergyContract) -> list[Json] | None:
         }
         for reading in contract.readings
     ]
+    return _performance({"meters": meters} | held)
+
+
+def _performance(members: dict[str, Json]) -> list[Json]:
     return [
         {
             "id": "delivery",
             "status": {"code": "DELIVERED"},
-            "performanceAttributes": typed("EnergyDelivery", {"meters": meters}),
+            "performanceAttributes": typed("EnergyDelivery", members),
         }
     ]
 
 
+def _write_deal(deal: Deal) -> dict[str, Json]:
+    contract_code, commitment_code = STATUS.get(deal.status or "", (deal.status,) * 2)
+    resource_id = deal.resource_id or RESOURCE
+    offer: dict[str, Json] = {
+        "id": deal.offer_id,
+        "resourceIds": [resource_id],
+        "provider": deal.provider_id
+        and {"id": deal.provider_id, "descriptor": {"name": "Energy provider"}},
+    }
+    held = write_blocks(deal.blocks, "fulfilment")
+    if deal.readings:
+        held = {"meterReadings": write_readings(deal.readings)} | held
+    block = write_deal(deal, camel, "participantId")
+    block.pop("status", None)
+    members: dict[str, Json] = {
+        "id": deal.contract_id,
+        "status": {"code": contract_code},
+        "commitments": [
+            {
+                "status": {"descriptor": {"code": commitment_code}},
+                "resources": [{"id": resource_id, "quantity": _quantity(deal.bill)}],
+                "offer": {key: value for key, value in offer.items() if value is not None},
+            }
+        ],
+        "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
+        "contractAttributes": typed("EnergyContract", block),
+        "performance": _performance(held) if held else None,
+    } | _write_money(deal.settlement, deal.bill)
+    return {key: value for key, value in members.items() if value is not None}
+
+
+def _participant(role: Role) -> dict[str, Json]:
+    if role.meter_id is None:
+        return {"id": role.holder_id}
+    customer = typed("EnergyCustomer", {"meterId": role.meter_id})
+    return {"id": role.holder_id, "participantAttributes": customer}
+
+
 def _quantity(bill: Bill | None) -> dict[str, Json]:
-    return {"unitCode": "KWH"} | ({"unitQuantity": bill.energy_kwh} if bill else {})
+    energy_kwh = bill.energy_kwh if bill else None
+    return {"unitCode": "KWH"} | ({} if energy_kwh is None else {"unitQuantity": energy_kwh})
 
 
-def _write_settlement(contract: EnergyContract) -> dict[str, Json]:
-    report = contract.settlement
-    if report is None:
-        return {}
-    written = _write_report(report)
-    if contract.bill is not None:
-        for slot, entry in _write_bill(contract.bill).items():
-            written[slot].append(entry)
-    return written
+def _write_money(report: SettlementReport | None, bill: Bill | None) -> dict[str, Json]:
+    written = _write_report(report) if report else {}
+    for slot, entry in (_write_bill(bill) if bill else {}).items():
+        written.setdefault(slot, []).append(entry)
+    return dict(written)
 
 
 def _write_bill(bill: Bill) -> dict[str, Json]:
@@ -458,12 +569,15 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
         "components": write_components(bill),
     }
     amount: dict[str, Json] = {"currency": bill.currency, "value": bill.value}
+    consideration = {
+        "id": "price",
+        "status": {"code": "SETTLED" if bill.is_due else "QUOTED"},
+        "considerationAttributes": typed("PriceSpecification", price),
+    }
+    if not bill.is_due:
+        return {"consideration": consideration}
     return {
-        "consideration": {
-            "id": "price",
-            "status": {"code": "SETTLED"},
-            "considerationAttributes": typed("PriceSpecification", price),
-        },
+        "consideration": consideration,
         "settlements": {
             "id": "payment",
             "considerationId": "price",
@@ -503,43 +617,56 @@ def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
 
 
 def _write_catalogue(reading: Reading) -> dict[str, Json]:
-    offers: list[Json] = []
-    for offer in reading.offers:
-        interval = offer.interval
-        offers.append(
-            {
-                "id": offer.offer_id,
-                "descriptor": {"name": "Energy of one interval, pay as clear"},
-                "provider": {
-                    "id": offer.provider_id,
-                    "descriptor": {"name": "Clearing agent"},
-                },
-                "resourceIds": [RESOURCE],
-                "offerAttributes": typed(
-                    "EnergyOffer",
-                    {
-                        "pricingModel": offer.pricing_model,
-                        "clearingAgentId": offer.clearing_agent_id,
-                        "tradeWindow": interval
-                        and {
-                            "startTime": interval.start,
-                            "duration": iso_duration(interval.duration_h),
-                        },
-                        "charges": write_charges(offer.charges),
-                    },
-                ),
-            }
-        )
+    resources = {_resource_id(o): write_blocks(o.blocks, "item") for o in reading.offers}
+    deals = any(offer.deal for offer in reading.offers)
     return {
         "id": "market",
         "descriptor": {"name": "Energy market"},
         "provider": {
             "id": reading.envelope.bpp_id,
-            "descriptor": {"name": "Clearing agent"},
+            "descriptor": {"name": "Energy provider" if deals else "Clearing agent"},
         },
-        "resources": [{"id": RESOURCE, "descriptor": {"name": "Energy"}}],
-        "offers": offers,
+        "resources": [
+            {"id": resource_id, "descriptor": {"name": "Energy"}}
+            | ({"resourceAttributes": typed("EnergyResource", held)} if held else {})
+            for resource_id, held in resources.items()
+        ],
+        "offers": [_write_offer(offer) for offer in reading.offers],
     }
+
+
+def _resource_id(offer: Offer) -> str:
+    return (offer.deal and offer.deal.resource_id) or RESOURCE
+
+
+def _write_offer(offer: Offer) -> dict[str, Json]:
+    name = "Energy under a contract" if offer.deal else "Energy of one interval, pay as clear"
+    provider = "Energy provider" if offer.deal else "Clearing agent"
+    return {
+        "id": offer.offer_id,
+        "descriptor": {"name": name},
+        "provider": {"id": offer.provider_id, "descriptor": {"name": provider}},
+        "resourceIds": [_resource_id(offer)],
+        "offerAttributes": typed("EnergyOffer", _offer_members(offer)),
+    }
+
+
+def _offer_members(offer: Offer) -> dict[str, Json]:
+    held, deal, interval = write_blocks(offer.blocks, "offer"), offer.deal, offer.interval
+    if deal is not None:
+        still_open = [role.name for role in deal.roles if role.holder_id is None]
+        block = typed("EnergyContract", write_deal(deal, camel, "participantId"))
+        return {"openRole": camel(still_open[0]) if still_open else None, "contract": block} | held
+    window = interval and {
+        "startTime": interval.start,
+        "duration": iso_duration(interval.duration_h),
+    }
+    return {
+        "pricingModel": offer.pricing_model,
+        "clearingAgentId": offer.clearing_agent_id,
+        "tradeWindow": window,
+        "charges": write_charges(offer.charges),
+    } | held
 
 
 CONTRACT = ContractDialect()

@@ -9,11 +9,11 @@ market-based trading.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fields
 from gridwitness.dialects.blocks import (
-    CONTEXT,
     iso_duration,
     read_bill,
     read_charges,
@@ -22,6 +22,7 @@ from gridwitness.dialects.blocks import (
     read_filter,
     read_flows,
     read_positions,
+    read_readings,
     read_window,
     typed,
     write_charges,
@@ -31,11 +32,22 @@ from gridwitness.dialects.blocks import (
     write_filter,
     write_flows,
     write_positions,
+    write_readings,
+)
+from gridwitness.dialects.deals import (
+    is_deal,
+    read_blocks,
+    read_deal,
+    upper,
+    write_blocks,
+    write_deal,
 )
 from gridwitness.views import (
     Approval,
     Bill,
+    Block,
     ClearingResult,
+    Deal,
     EnergyContract,
     Envelope,
     Intent,
@@ -47,7 +59,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
     from gridwitness.dialects.base import Json
@@ -62,6 +74,7 @@ ORDER_STATUS = {
     "COMPLETED": "COMPLETED",
     "TERMINATED": "CANCELLED",
 }
+RESOURCE = "energy-of-the-interval"
 AGENT, PROSUMER, GRID = "MARKET_CLEARING_AGENT", "PROSUMER", "GRID_OPERATOR"
 AGENT_SIDE, PARTICIPANT_SIDE = "BPP", "BAP"
 """Who is paid: a participant takes the buyer's side of the protocol even where it sells."""
@@ -107,11 +120,12 @@ class OrderDialect:
             if message / "filters"
             else None,
             offers=tuple(
-                _read_offer(offer)
+                offer
                 for catalogue in (message / "catalogs").items()
-                for offer in (catalogue / "beckn:offers").items()
+                for offer in _read_offers(catalogue)
             ),
             contract=_read_order(message / "order"),
+            deal=_read_deal(message / "order"),
             error=read_error(root / "error") or read_error(message / "error"),
             problems=tuple(problems),
         )
@@ -127,7 +141,9 @@ class OrderDialect:
             message["filters"] = write_filter(reading.intent.interval)
         if reading.offers:
             message["catalogs"] = [_write_catalogue(reading)]
-        if reading.contract is not None:
+        if reading.deal is not None:
+            message["order"] = _write_deal(reading.deal)
+        elif reading.contract is not None:
             message["order"] = _write_order(reading.contract)
         return {"context": context, "message": message}
 
@@ -137,32 +153,48 @@ def _read_order(order: Cursor) -> EnergyContract | None:
         return None
     items = list((order / "beckn:orderItems").items())
     delivery = order / "beckn:fulfillment" / "beckn:deliveryAttributes"
-    readings: list[MeterReading] = []
-    for item in (delivery / "meterReadings").items():
-        meter, energy = (item / "meterId").need_text(), (item / "allocatedEnergy").need_number()
-        if meter is not None and energy is not None:
-            readings.append(
-                MeterReading(
-                    meter_id=meter,
-                    energy_kwh=energy,
-                    at={"": item.pointer, "energy_kwh": (item / "allocatedEnergy").pointer},
-                )
-            )
-    return _read_block(
-        order / "beckn:orderAttributes",
+    block = order / "beckn:orderAttributes"
+    contract = _read_block(
+        block,
         contract_id=order / "beckn:id",
         offer_id=items[0] / "beckn:acceptedOffer" / "beckn:id" if items else None,
-        readings=tuple(readings),
+        readings=read_readings(delivery / "meterReadings"),
         bill=_read_bill(order, items[0]) if items else None,
+    )
+    held = (*read_blocks(block, "contract"), *read_blocks(delivery, "fulfilment"))
+    return replace(contract, blocks=held)
+
+
+def _read_deal(order: Cursor) -> Deal | None:
+    """Read an order as a deal, where it is one."""
+    block, items = order / "beckn:orderAttributes", list((order / "beckn:orderItems").items())
+    item = items[0] if items else order.nowhere
+    deal = read_deal(block) if is_deal(block) else None
+    if deal is None:
+        return None
+    delivery = order / "beckn:fulfillment" / "beckn:deliveryAttributes"
+    return replace(
+        deal,
+        contract_id=(order / "beckn:id").text(),
+        offer_id=(item / "beckn:acceptedOffer" / "beckn:id").text(),
+        resource_id=(item / "beckn:orderedItem").text(),
+        provider_id=(order / "beckn:seller").text(),
+        customer_id=(order / "beckn:buyer" / "beckn:id").text(),
+        blocks=(*deal.blocks, *read_blocks(delivery, "fulfilment")),
+        readings=read_readings(delivery / "meterReadings"),
+        settlement=_read_settlement(block / "settlement"),
+        bill=_read_bill(order, item),
     )
 
 
 def _read_bill(order: Cursor, item: Cursor) -> Bill | None:
+    payment = order / "beckn:payment"
     return read_bill(
         order / "beckn:orderValue",
         energy=item / "beckn:quantity" / "unitQuantity",
         price=item / "beckn:price" / "value",
-        to_participant=(order / "beckn:payment" / "beckn:beneficiary").text() == PARTICIPANT_SIDE,
+        to_participant=(payment / "beckn:beneficiary").text() == PARTICIPANT_SIDE,
+        is_due=bool(payment),
     )
 
 
@@ -245,8 +277,16 @@ def _read_settlement(cursor: Cursor) -> SettlementReport | None:
     )
 
 
-def _read_offer(offer: Cursor) -> Offer:
-    block = offer / "beckn:offerAttributes" / "contract"
+def _read_offers(catalogue: Cursor) -> Iterator[Offer]:
+    items = {(item / "beckn:id").text(): item for item in (catalogue / "beckn:items").items()}
+    for offer in (catalogue / "beckn:offers").items():
+        item = items.get((offer / "beckn:items" / 0).text(), catalogue.nowhere)
+        yield _read_offer(offer, item / "beckn:itemAttributes")
+
+
+def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
+    attributes = offer / "beckn:offerAttributes"
+    block = attributes / "contract"
     contract = _read_block(block, contract_id=block / "contractId")
     return Offer(
         offer_id=(offer / "beckn:id").text() or "",
@@ -255,11 +295,18 @@ def _read_offer(offer: Cursor) -> Offer:
         clearing_agent_id=contract.clearing_agent_id,
         interval=contract.interval,
         charges=contract.charges,
+        deal=_read_offered_deal(offer, block),
+        blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         at={
             "": offer.pointer,
             "pricing_model": (block / "inputParameters" / "pricingModel").pointer,
         },
     )
+
+
+def _read_offered_deal(offer: Cursor, block: Cursor) -> Deal | None:
+    deal = read_deal(block) if is_deal(block) else None
+    return deal and replace(deal, resource_id=(offer / "beckn:items" / 0).text())
 
 
 def _role(role: str, filled_by: str | None, inputs: dict[str, Json]) -> dict[str, Json]:
@@ -316,19 +363,70 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
             "status": contract.status,
             "roles": roles,
             "inputParameters": {k: v for k, v in inputs.items() if v is not None},
-            "settlement": report
-            and typed(
-                "SettlementReport",
-                {"flows": write_flows(report), "positions": write_positions(report)},
-            ),
-        },
+            "settlement": _write_settlement(report),
+        }
+        | write_blocks(contract.blocks, "contract"),
     )
+
+
+def _write_settlement(report: SettlementReport | None) -> dict[str, Json] | None:
+    if report is None:
+        return None
+    members: dict[str, Json] = {"flows": write_flows(report), "positions": write_positions(report)}
+    return typed("SettlementReport", members)
+
+
+def _write_deal(deal: Deal) -> dict[str, Json]:
+    item: dict[str, Json] = {
+        "beckn:orderedItem": deal.resource_id or RESOURCE,
+        "beckn:quantity": {"unitText": "kWh", "unitCode": "KWH"},
+    }
+    if deal.offer_id is not None:
+        item["beckn:acceptedOffer"] = _offer(deal.offer_id, deal.provider_id, deal.resource_id)
+    block = write_deal(deal, upper, "filledBy") | {"settlement": _write_settlement(deal.settlement)}
+    order: dict[str, Json] = {
+        "@context": CORE_CONTEXT,
+        "@type": "beckn:Order",
+        "beckn:id": deal.contract_id,
+        "beckn:orderStatus": ORDER_STATUS.get(deal.status or "", deal.status),
+        "beckn:seller": deal.provider_id,
+        "beckn:buyer": _buyer(deal.customer_id),
+        "beckn:orderItems": [item | (_write_line(deal.bill) if deal.bill else {})],
+        "beckn:orderAttributes": typed("EnergyContract", block),
+        "beckn:fulfillment": _write_fulfilment(deal.readings, deal.blocks),
+    } | (_write_bill(deal.bill) if deal.bill else {})
+    return {key: value for key, value in order.items() if value is not None}
+
+
+def _buyer(buyer_id: str | None) -> dict[str, Json]:
+    return {
+        "@context": CORE_CONTEXT,
+        "@type": "beckn:Buyer",
+        "beckn:id": buyer_id,
+        "beckn:role": "BUYER",
+    }
+
+
+def _write_fulfilment(
+    readings: tuple[MeterReading, ...], blocks: tuple[Block, ...]
+) -> dict[str, Json] | None:
+    held = write_blocks(blocks, "fulfilment")
+    if readings:
+        held = {"meterReadings": write_readings(readings)} | held
+    if not held:
+        return None
+    return {
+        "@context": CORE_CONTEXT,
+        "@type": "beckn:Fulfillment",
+        "beckn:mode": "DELIVERY",
+        "beckn:deliveryAttributes": typed("EnergyDelivery", held),
+    }
 
 
 def _write_order(contract: EnergyContract) -> dict[str, Json]:
     offer_id = contract.offer_id
     item: dict[str, Json] = {
-        "beckn:orderedItem": "energy-of-the-interval",
+        "beckn:orderedItem": RESOURCE,
         "beckn:quantity": {"unitText": "kWh", "unitCode": "KWH"},
     }
     if offer_id is not None:
@@ -342,46 +440,25 @@ def _write_order(contract: EnergyContract) -> dict[str, Json]:
         "beckn:id": contract.contract_id,
         "beckn:orderStatus": ORDER_STATUS.get(contract.status or "", contract.status),
         "beckn:seller": seller,
-        "beckn:buyer": {
-            "@context": CORE_CONTEXT,
-            "@type": "beckn:Buyer",
-            "beckn:id": buyer,
-            "beckn:role": "BUYER",
-        },
+        "beckn:buyer": _buyer(buyer),
         "beckn:orderItems": [item],
         "beckn:orderAttributes": _write_block(contract),
+        "beckn:fulfillment": _write_fulfilment(contract.readings, contract.blocks),
     } | (_write_bill(contract.bill) if contract.bill else {})
-    if contract.readings:
-        order["beckn:fulfillment"] = {
-            "@context": CORE_CONTEXT,
-            "@type": "beckn:Fulfillment",
-            "beckn:mode": "DELIVERY",
-            "beckn:deliveryAttributes": typed(
-                "EnergyDelivery",
-                {
-                    "meterReadings": [
-                        {
-                            "meterId": reading.meter_id,
-                            "allocatedEnergy": reading.energy_kwh,
-                            "unit": "kWh",
-                        }
-                        for reading in contract.readings
-                    ]
-                },
-            ),
-        }
     return {key: value for key, value in order.items() if value is not None}
 
 
 def _write_line(bill: Bill) -> dict[str, Json]:
-    return {
-        "beckn:quantity": _kwh(bill.energy_kwh),
-        "beckn:price": {
+    line: dict[str, Json] = {}
+    if bill.energy_kwh is not None:
+        line["beckn:quantity"] = _kwh(bill.energy_kwh)
+    if bill.price_per_kwh is not None:
+        line["beckn:price"] = {
             "currency": bill.currency,
             "value": bill.price_per_kwh,
             "applicableQuantity": _kwh(1),
-        },
-    }
+        }
+    return line
 
 
 def _kwh(quantity: Decimal | int) -> dict[str, Json]:
@@ -389,12 +466,16 @@ def _kwh(quantity: Decimal | int) -> dict[str, Json]:
 
 
 def _write_bill(bill: Bill) -> dict[str, Json]:
-    return {
+    value: dict[str, Json] = {
         "beckn:orderValue": {
             "currency": bill.currency,
             "value": bill.value,
             "components": write_components(bill),
-        },
+        }
+    }
+    if not bill.is_due:
+        return value
+    return value | {
         "beckn:payment": {
             "@context": CORE_CONTEXT,
             "@type": "beckn:Payment",
@@ -406,46 +487,52 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
     }
 
 
-def _offer(offer_id: str, provider_id: str | None) -> dict[str, Json]:
+def _offer(
+    offer_id: str, provider_id: str | None, resource_id: str | None = None
+) -> dict[str, Json]:
     return {
         "@context": CORE_CONTEXT,
         "@type": "beckn:Offer",
         "beckn:id": offer_id,
         "beckn:descriptor": {
             "@type": "beckn:Descriptor",
-            "schema:name": "Energy of one interval, pay as clear",
+            "schema:name": "Energy of one interval, pay as clear"
+            if resource_id is None
+            else "Energy under a contract",
         },
         "beckn:provider": provider_id,
-        "beckn:items": ["energy-of-the-interval"],
+        "beckn:items": [resource_id or RESOURCE],
     }
 
 
 def _write_catalogue(reading: Reading) -> dict[str, Json]:
     envelope = reading.envelope
     offers = [
-        _offer(offer.offer_id, offer.provider_id)
-        | {
-            "beckn:offerAttributes": typed(
-                "EnergyOffer",
-                {
-                    "openRole": PROSUMER,
-                    "contract": _offered_block(offer),
-                },
-            )
-        }
+        _offer(offer.offer_id, offer.provider_id, offer.deal and offer.deal.resource_id)
+        | {"beckn:offerAttributes": _offer_attributes(offer)}
         for offer in reading.offers
     ]
-    item = {
-        "@context": CORE_CONTEXT,
-        "@type": "beckn:Item",
-        "beckn:id": "energy-of-the-interval",
-        "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Energy"},
-        "beckn:provider": {
-            "beckn:id": envelope.bpp_id,
-            "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Clearing agent"},
-        },
-        "beckn:itemAttributes": {"@context": CONTEXT, "@type": "EnergyResource"},
+    provider = (
+        "Energy provider" if any(offer.deal for offer in reading.offers) else "Clearing agent"
+    )
+    resources = {
+        (offer.deal and offer.deal.resource_id) or RESOURCE: write_blocks(offer.blocks, "item")
+        for offer in reading.offers
     }
+    items = [
+        {
+            "@context": CORE_CONTEXT,
+            "@type": "beckn:Item",
+            "beckn:id": resource_id,
+            "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Energy"},
+            "beckn:provider": {
+                "beckn:id": envelope.bpp_id,
+                "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": provider},
+            },
+            "beckn:itemAttributes": typed("EnergyResource", held),
+        }
+        for resource_id, held in resources.items()
+    ]
     return {
         "@context": CORE_CONTEXT,
         "@type": "beckn:Catalog",
@@ -453,9 +540,21 @@ def _write_catalogue(reading: Reading) -> dict[str, Json]:
         "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Energy market"},
         "beckn:bppId": envelope.bpp_id,
         "beckn:bppUri": envelope.bpp_uri,
-        "beckn:items": [item],
+        "beckn:items": items,
         "beckn:offers": offers,
     }
+
+
+def _offer_attributes(offer: Offer) -> dict[str, Json]:
+    if offer.deal is None:
+        members: dict[str, Json] = {"openRole": PROSUMER, "contract": _offered_block(offer)}
+    else:
+        still_open = [role.name for role in offer.deal.roles if role.holder_id is None]
+        members = {
+            "openRole": upper(still_open[0]) if still_open else None,
+            "contract": typed("EnergyContract", write_deal(offer.deal, upper, "filledBy")),
+        }
+    return typed("EnergyOffer", members | write_blocks(offer.blocks, "offer"))
 
 
 def _offered_block(offer: Offer) -> dict[str, Json]:

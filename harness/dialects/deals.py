@@ -1,0 +1,254 @@
+"""The contract block of a deal, written alike in both dialects: roles, terms, formulas, blocks.
+
+Belongs here: the inside of an EnergyContract that is no market's, and the building blocks
+that stand in a slot beside it. Does not belong here: the slot it sits in (order, contract),
+what follows from it (rules, reference_impl.contract).
+
+Roles are spelt as each dialect spells them: CHARGING_OPERATOR, chargingOperator. In a
+formula they are spelt as in the contract dialect, in both.
+
+Source: beckn/DEG, building blocks, EnergyContract v1 (roles, revenueFlows, telemetrySources).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gridwitness.dialects.blocks import iso_duration, read_window
+from gridwitness.reference_impl.rounding import ROUNDINGS
+from gridwitness.views import Block, Deal, Due, Role, Source, Term
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from gridwitness.dialects.base import Cursor, Json
+    from gridwitness.views import Interval
+
+    Spell = Callable[[str], str]
+
+HELD: dict[str, tuple[str, ...]] = {
+    "item": (
+        "maxPowerKW",
+        "connectorType",
+        "offerCurve",
+        "objectives",
+        "gridConstraints",
+        "locationalPriceAdder",
+    ),
+    "offer": (
+        "tariff",
+        "objective",
+        "gridNode",
+        "gridConstraints",
+        "locationalPriceAdder",
+        "externalSignals",
+    ),
+    "contract": (
+        "tariff",
+        "objective",
+        "externalSignals",
+        "setpoint",
+        "offsetCommand",
+        "gridNode",
+        "gridConstraints",
+        "locationalPriceAdder",
+        "baseline",
+    ),
+    "fulfilment": (
+        "chargeDetailRecord",
+        "telemetry",
+        "offsetCommand",
+        "externalSignals",
+        "baseline",
+        "sessionStatus",
+        "connectorStatus",
+        "deliveryStatus",
+    ),
+}
+"""The blocks that the block of a slot may hold, by the member that holds them."""
+
+GRID = "utility"
+"""The role that both dialects call the grid operator."""
+
+MOST_DECIMALS = 4
+
+
+def upper(role: str) -> str:
+    """Spell a role as the order dialect does."""
+    return "GRID_OPERATOR" if role == GRID else role.replace("'s", "").replace(" ", "_").upper()
+
+
+def camel(role: str) -> str:
+    """Spell a role as the contract dialect does, and formulas."""
+    if role == GRID:
+        return "gridOperator"
+    first, *others = role.replace("'s", "").split(" ")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def words(spelt: str) -> str:
+    """Read a role that is spelt in either way back as words."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelt).lower().replace("_", " ")
+    return GRID if apart == "grid operator" else apart
+
+
+def read_blocks(holder: Cursor, slot: str) -> tuple[Block, ...]:
+    """Read the building blocks that the block of a slot holds."""
+    return tuple(
+        Block(slot=slot, name=name, data=inner.value, at={"": inner.pointer})
+        for name in HELD[slot]
+        if (inner := holder / name)
+    )
+
+
+def write_blocks(blocks: Iterable[Block], slot: str) -> dict[str, Json]:
+    """Write the building blocks of a slot as members of its block."""
+    return {block.name: block.data for block in blocks if block.slot == slot}
+
+
+def read_deal(block: Cursor) -> Deal | None:
+    """Read the contract block of a deal; None where it has no role beyond those of a market."""
+    roles = tuple(_read_roles(block / "roles"))
+    if not roles:
+        return None
+    flows, inputs = block / "revenueFlows", block / "inputParameters"
+    return Deal(
+        status=(block / "status").text(),
+        interval=read_window(inputs / "tradeWindow", "startTime", "duration"),
+        roles=roles,
+        dues=tuple(_read_dues(flows / "flows")) if isinstance(flows.value, dict) else (),
+        sources=tuple(_read_sources(block / "telemetrySources")),
+        minor_unit=_minor_unit(inputs / "minorUnit"),
+        rounding=_rounding(inputs / "rounding"),
+        blocks=read_blocks(block, "contract"),
+        at={
+            "": block.pointer,
+            "status": (block / "status").pointer,
+            "dues": flows.pointer,
+            "roles": (block / "roles").pointer,
+        },
+    )
+
+
+def is_deal(block: Cursor) -> bool:
+    """Tell whether a contract block is a deal's: it has payments by formula, or other roles."""
+    roles = block / "roles"
+    if not isinstance(roles.value, list):
+        return False
+    named = {words(role.text() or "") for item in roles.items() if (role := item / "role")}
+    return bool(named) and not named <= MARKET
+
+
+MARKET = {"market clearing agent", "clearing agent", "prosumer", GRID}
+"""The roles of a pay-as-clear market in either spelling; whoever has others makes a deal."""
+
+
+def _read_roles(roles: Cursor) -> Iterator[Role]:
+    for item in roles.items():
+        name = (item / "role").text()
+        if name is None:
+            continue
+        inputs = item / "roleInputs"
+        yield Role(
+            name=words(name),
+            holder_id=(item / "filledBy").text() or (item / "participantId").text(),
+            meter_id=(inputs / "sourceMeterId").text(),
+            terms=tuple(_read_terms(inputs / "terms")),
+            at={"": item.pointer},
+        )
+
+
+def _read_terms(terms: Cursor) -> Iterator[Term]:
+    for item in terms.items():
+        name, value = (item / "name").need_text(), (item / "value").need_number()
+        if name is not None and value is not None:
+            at = {"": item.pointer, "value": (item / "value").pointer}
+            yield Term(name=name, value=value, unit=(item / "unit").text(), at=at)
+
+
+def _read_dues(flows: Cursor) -> Iterator[Due]:
+    for item in flows.items():
+        texts = [(item / key).need_text() for key in ("from", "to", "formula")]
+        if all(text is not None for text in texts):
+            payer, payee, formula = (text or "" for text in texts)
+            kind = (item / "kind").text() or "ENERGY"
+            at = {"": item.pointer, "formula": (item / "formula").pointer}
+            yield Due(payer=words(payer), payee=words(payee), kind=kind, formula=formula, at=at)
+
+
+def _read_sources(sources: Cursor) -> Iterator[Source]:
+    for item in sources.items():
+        name, kind = (item / "sourceId").need_text(), (item / "sourceType").need_text()
+        if name is not None and kind is not None:
+            at = {"": item.pointer}
+            yield Source(name=name, kind=kind, meter_id=(item / "meterId").text(), at=at)
+
+
+def _minor_unit(cursor: Cursor) -> int | None:
+    decimals = cursor.integer()
+    if decimals is not None and not 0 <= decimals <= MOST_DECIMALS:
+        cursor.problem(f"is not between 0 and {MOST_DECIMALS}")
+        return None
+    return decimals
+
+
+def _rounding(cursor: Cursor) -> str | None:
+    rounding = cursor.text()
+    if rounding is not None and rounding not in ROUNDINGS:
+        cursor.problem(f"is none of {', '.join(ROUNDINGS)}")
+        return None
+    return rounding
+
+
+def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
+    """Write the members of a deal's contract block; holder: the key of who fills a role."""
+    inputs: dict[str, Json] = {
+        "tradeWindow": _window(deal.interval),
+        "rounding": deal.rounding,
+        "minorUnit": deal.minor_unit,
+    }
+    members: dict[str, Json] = {
+        "status": deal.status,
+        "roles": [_write_role(role, spell, holder) for role in deal.roles],
+        "inputParameters": _present(inputs) or None,
+        "telemetrySources": [_write_source(source) for source in deal.sources] or None,
+        "revenueFlows": _write_dues(deal, spell),
+    }
+    return _present(members | write_blocks(deal.blocks, "contract"))
+
+
+def _write_role(role: Role, spell: Spell, holder: str) -> dict[str, Json]:
+    terms = [
+        _present({"name": term.name, "value": term.value, "unit": term.unit}) for term in role.terms
+    ]
+    inputs = _present({"sourceMeterId": role.meter_id, "terms": terms or None})
+    return {"role": spell(role.name), holder: role.holder_id} | (
+        {"roleInputs": inputs} if inputs else {}
+    )
+
+
+def _write_source(source: Source) -> dict[str, Json]:
+    return _present(
+        {"sourceId": source.name, "sourceType": source.kind, "meterId": source.meter_id}
+    )
+
+
+def _write_dues(deal: Deal, spell: Spell) -> dict[str, Json] | None:
+    if not deal.dues:
+        return None
+    flows: list[Json] = [
+        {"from": spell(d.payer), "to": spell(d.payee), "kind": d.kind, "formula": d.formula}
+        for d in deal.dues
+    ]
+    return {"flows": flows, "netZero": True}
+
+
+def _window(interval: Interval | None) -> dict[str, Json] | None:
+    if interval is None:
+        return None
+    return {"startTime": interval.start, "duration": iso_duration(interval.duration_h)}
+
+
+def _present(members: dict[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in members.items() if value is not None}
