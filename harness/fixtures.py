@@ -25,7 +25,6 @@ from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
-from gridwitness.report import WIRE
 from gridwitness.rules import rules
 from gridwitness.signing import read_private_key
 from gridwitness.specification import laid_beside
@@ -44,9 +43,6 @@ PLAN = pytest.StashKey[Plan]()
 EXAMPLE = Path(inspect.getfile(import_module("gridwitness.examples"))).parent / "specification"
 """The specification that our own messages keep; defects are tried against it."""
 
-SEQUENCE = "the message sequence"
-"""The sentence by which a scenario states its sequence."""
-
 FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 
 
@@ -63,13 +59,6 @@ def sandbox(plan: Plan, request: pytest.FixtureRequest) -> Sandbox:
     # Not the fixture's own end: it must close also when pytest itself fails.
     request.config.add_cleanup(sandbox.__exit__)
     return sandbox
-
-
-@pytest.fixture(autouse=True)
-def repeated(plan: Plan, sandbox: Sandbox, scene: Scene) -> None:
-    """Begin an example anew, so that it does not depend on what was played before."""
-    if plan.example:
-        sandbox.begin(f"{scene.feature} {scene.scenario} {scene.dialect}")
 
 
 @pytest.fixture
@@ -186,23 +175,6 @@ def every_scenario(plan: Plan) -> set[tuple[str, str, str, str, str | None]]:
         if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags | scenario.tags
         and is_cast(casting, feature_path(Path(feature.filename)), name)
     }
-
-
-def shown() -> dict[str, str]:
-    """Give the scenario that is shown of each use case's feature: the first with a sequence.
-
-    Of an outline it is the first example. What is about the wire shows no use case.
-    """
-    found: dict[str, str] = {}
-    for feature in get_features([str(FEATURES)]):
-        if feature_path(Path(feature.filename)).startswith(WIRE):
-            continue
-        for scenario in feature.scenarios.values():
-            if any(step.name == SEQUENCE for step in scenario.steps):
-                examples = [one for table in scenario.examples for one in table.as_contexts()]
-                rendered = scenario.render(next(iter(examples), {}))
-                found.setdefault(feature_path(Path(feature.filename)), rendered.name)
-    return found
 
 
 def titles(scenario: ScenarioTemplate) -> set[str]:

@@ -28,7 +28,6 @@ from gridwitness.fixtures import (
     is_cast,
     may_be_cast,
     scenario_name,
-    shown,
 )
 from gridwitness.hearing import Hearing
 from gridwitness.plan import Casting
@@ -116,8 +115,6 @@ class Run:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Drop the scenarios, and the examples of outlines, that no casting plays."""
         items[:] = [item for item in items if _is_played(item)]
-        if self.plan.example:
-            items[:] = _examples(items)
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -234,13 +231,3 @@ def _is_played(item: pytest.Item) -> bool:
     """Tell whether somebody is cast for a test, and of an outline for its example."""
     casting = _casting(item)
     return casting is not None and is_cast(casting, feature_path(item.path), scenario_name(item))
-
-
-def _examples(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Give one test a feature and dialect: of the scenario that is shown, in its first seat."""
-    wanted, found = shown(), dict[tuple[str, str], pytest.Item]()
-    for item in items:
-        feature, casting = feature_path(item.path), _casting(item)
-        if casting is not None and wanted.get(feature) == scenario_name(item):
-            found.setdefault((feature, casting.dialect), item)
-    return list(found.values())

@@ -13,8 +13,8 @@ from gridwitness import rules, steps
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("features", "steps", "mocks", "schemas", "examples", "reference_impl")
-ASSEMBLY = ("cli.py", "plugin.py", "run.py", "fixtures.py")
-"""Where everything is put together: the command, and the pytest plugin with its two parts."""
+ASSEMBLY = ("cli.py", "plugin.py", "run.py", "fixtures.py", "shown.py")
+"""Where everything is put together: the command, and the pytest plugin with its three parts."""
 
 ALLOWED = {
     "reference_impl": {"reference_impl"},
