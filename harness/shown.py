@@ -56,6 +56,6 @@ def shown(features: Collection[Path]) -> dict[Path, str]:
         for scenario in feature.scenarios.values():
             if any(step.name == SEQUENCE for step in scenario.steps):
                 examples = [one for table in scenario.examples for one in table.as_contexts()]
-                found[path] = scenario.render(next(iter(examples), {})).name
+                found[path] = scenario.render(examples[0] if examples else {}).name
                 break
     return found
