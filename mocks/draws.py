@@ -10,6 +10,10 @@ import secrets
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gridwitness.views import Interval
 
 TEN_YEARS_MINUTES = 10 * 365 * 24 * 60
 
@@ -47,3 +51,8 @@ class RepeatedDraws(Draws):
 
 
 AT_RANDOM = Draws()
+
+
+def end_of(interval: Interval) -> datetime:
+    """Give when the delivery of an interval of ours ends."""
+    return datetime.fromisoformat(interval.start) + timedelta(hours=float(interval.duration_h))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.actor import rest
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.participant import MarketParticipant, Wish
 from gridwitness.mocks.utility import Meter, Utility
 from gridwitness.story import AGENT, PARTICIPANT, UTILITY
@@ -49,9 +50,6 @@ BEFORE, AFTER = "before", "after"
 
 LATE_S = 0.25
 """How long the last participant may keep the market waiting: time enough to clear too early."""
-
-REST_S = 1.0
-"""How long actors may still be busy after the last answer; only a stuck one needs it."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +150,13 @@ def play(
     interval = fresh_interval(setting.draws, cast.duration_h)
     try:
         wire.call(_run, participants, record, interval, utility, cast)
-        wire.call(_rest, actors)
+        wire.call(rest, actors)
     finally:
         for actor in actors:
             wire.call(actor.leave)
     known = replace(scene, subject=subject, roles=roles, ids=ids, uris=uris, sequence=sequence)
     trace = Trace(known, recorder.messages())
     return trace, [defect for actor in actors for defect in actor.defects]
-
-
-async def _rest(actors: list[Actor]) -> None:
-    """Let every actor finish what it is doing: a callback is answered after it is acted on."""
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + REST_S
-    while any(actor.is_busy for actor in actors) and loop.time() < end_s:
-        await asyncio.gather(*(actor.rest(end_s - loop.time()) for actor in actors))
 
 
 async def _run(
@@ -178,7 +168,6 @@ async def _run(
 ) -> None:
     leavers = [one for one in participants if cast.cancels.get(one.name) == BEFORE]
     gone = asyncio.Event()
-    delivered = datetime.fromisoformat(interval.start) + timedelta(hours=float(interval.duration_h))
 
     async def confirm(one: MarketParticipant) -> bool:
         if one in leavers:
@@ -194,7 +183,7 @@ async def _run(
     async def status(one: MarketParticipant) -> bool:
         if cast.cancels.get(one.name) == AFTER:
             await one.cancel(agent)  # refused: what has cleared stands
-        one.setting.wire.clock.skip_to(delivered)
+        one.setting.wire.clock.skip_to(end_of(interval))
         return await one.status(agent)
 
     phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [
