@@ -26,7 +26,9 @@ class Clock:
 class CountedClock(Clock):
     """The same time of day in every run: a message takes a moment, and nothing else any time."""
 
-    START = datetime(2030, 1, 1, 8, tzinfo=UTC)
+    START = datetime(2031, 5, 11, 8, tzinfo=UTC)
+    """The day before that of the features (steps.tables.DAY): deals are made a day ahead."""
+
     MESSAGE = timedelta(milliseconds=100)
 
     def __init__(self) -> None:
@@ -39,4 +41,4 @@ class CountedClock(Clock):
         self._now += self.MESSAGE
 
     def skip_to(self, instant: datetime) -> None:
-        self._now = max(self._now, instant)
+        self._now = max(self._now, instant.astimezone(UTC))

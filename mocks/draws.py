@@ -12,6 +12,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gridwitness.clock import CountedClock
+
 if TYPE_CHECKING:
     from gridwitness.views import Interval
 
@@ -47,7 +49,7 @@ class RepeatedDraws(Draws):
 
     def delivery(self) -> datetime:
         self._deliveries += 1
-        return datetime(2030, 1, 1, 10, tzinfo=UTC) + timedelta(days=self._deliveries)
+        return CountedClock.START + timedelta(days=self._deliveries)
 
 
 AT_RANDOM = Draws()

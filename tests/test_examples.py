@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gridwitness.mocks.sandbox import Sandbox
 from gridwitness.recordings.flows import Terms
 from gridwitness.shape import shape_of, validator
 from gridwitness.shown import shown
+from gridwitness.steps import tables
 from gridwitness.trace import write_trace
 from tests.conftest import SEED, SPEAKS, small_market
 
@@ -28,6 +30,7 @@ EXAMPLES = ROOT / "examples"
 FLOWS = sorted({file.parent for d in DIALECTS for file in EXAMPLES.glob(f"**/{d}/[0-9]*.json")})
 FLOW_NAMES = [folder.relative_to(EXAMPLES).as_posix() for folder in FLOWS]
 UUID_VERSION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[89ab][0-9a-f]{3}-")
+MEASURED = re.compile(r'"endDateTime": "([^"]+)"')
 each_flow = pytest.mark.parametrize("flow", FLOWS, ids=FLOW_NAMES)
 
 
@@ -278,3 +281,22 @@ def test_a_counted_clock_goes_on_by_messages_and_never_back():
     assert second - first == CountedClock.MESSAGE
     clock.skip_to(first)
     assert clock.now() == second
+    clock.skip_to(tables.instant("17:30"))
+    assert clock.now().isoformat() == "2031-05-12T12:00:00+00:00"
+
+
+def test_deals_are_made_before_the_day_of_the_features():
+    ahead = tables.instant("00:00") - CountedClock.START
+    assert timedelta(0) < ahead < timedelta(days=1)
+
+
+def test_what_was_measured_is_told_afterwards():
+    told = [
+        (file.name, datetime.fromisoformat(text), parse_json(file.read_bytes())["context"])
+        for flow in FLOWS
+        for file in flow.iterdir()
+        for text in MEASURED.findall(file.read_text("utf-8"))
+    ]
+    assert told
+    for name, end, context in told:
+        assert end <= datetime.fromisoformat(context["timestamp"]), name
