@@ -125,9 +125,9 @@ def session() -> tuple[ChargingPeriod, ...]:
 
 
 @pytest.fixture
-def interval(duration_h: Fraction) -> Interval:
+def interval(duration_h: Fraction, sandbox: Sandbox) -> Interval:
     """When is delivered: at any time, unless a Given says when."""
-    return fresh_interval(duration_h)
+    return fresh_interval(sandbox.setting.draws, duration_h)
 
 
 @pytest.fixture
@@ -292,6 +292,7 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
         speaks=sorted(speaks, key=lambda pair: editions()[pair[0]].dialect),
         outsider=outsider,
         key=read_private_key(plan.key) if plan.key else None,
+        repeatable=plan.example,
     )
 
 
