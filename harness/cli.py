@@ -49,6 +49,7 @@ from gridwitness.feature_folder import (
 )
 from gridwitness.fixtures import folder_of, where_played
 from gridwitness.ledger import ledger
+from gridwitness.mocks.catalogue import CatalogueService
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
@@ -84,6 +85,9 @@ USER_ERROR, HARNESS_ERROR = 2, 3
 STRICTNESSES = ("strict", "deployed")
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
+PLAYED = {"clearing-agent": ClearingAgent, "catalogue": CatalogueService}
+"""Who is played in a process of its own, by the seat."""
+
 SILENCE_PATIENCE = 0.2
 """The patience with defects that are known by a silence; with all others nobody waits."""
 
@@ -253,7 +257,7 @@ def audit_recordings(  # noqa: PLR0913 (each is an option)
 
 @app.command()
 def play(  # noqa: PLR0913 (each is an option)
-    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent.")],
+    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent or catalogue.")],
     registry: Annotated[str, typer.Option(help="The registry that knows the other parties.")],
     port: Annotated[int, typer.Option(help="0 lets the system choose.")] = 0,
     callback_host: Annotated[str, typer.Option(help="The host under which others reach us.")] = (
@@ -296,7 +300,7 @@ def play(  # noqa: PLR0913 (each is an option)
     with sandbox:
         signer = sandbox.signer(SEATS[seat])
         conduct = DEFECTS[defect].conduct if defect else RIGHT
-        actor = ClearingAgent(sandbox.setting, SEATS[seat], signer, conduct)
+        actor = PLAYED[seat](sandbox.setting, SEATS[seat], signer, conduct)
         actor.join()
         lines = {
             "seat": seat,

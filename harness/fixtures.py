@@ -156,6 +156,12 @@ def cancels() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture
+def search() -> dict[str, str]:
+    """What a catalogue is searched for, beside the interval; a Given may say so."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
 def hearing(
     request: pytest.FixtureRequest,

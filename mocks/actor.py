@@ -24,9 +24,26 @@ from gridwitness.dialects.blocks import duration_s
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.mocks.draws import AT_RANDOM, Draws
 from gridwitness.mocks.spoilt import Fault, Signing
-from gridwitness.protocol import VERSION, is_known, write_code
+from gridwitness.protocol import (
+    PUBLISHING,
+    VERSION,
+    callback_of,
+    is_known,
+    open_context,
+    write_code,
+)
 from gridwitness.registry import Directory, Record
-from gridwitness.views import Deal, EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
+from gridwitness.views import (
+    Catalogue,
+    Deal,
+    EnergyContract,
+    Envelope,
+    Intent,
+    Offer,
+    ProtocolError,
+    PublishResult,
+    Reading,
+)
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
@@ -99,6 +116,8 @@ class Say:
 
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
+    catalogues: tuple[Catalogue, ...] | None = None
+    results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
     error: ProtocolError | None = None
@@ -221,7 +240,7 @@ class Actor:
     def _complaints_about_signature(
         self, inbound: Inbound, message: Message
     ) -> Iterator[tuple[str, Refusal]]:
-        check, envelope = inbound.signature, message.reading.envelope
+        check = inbound.signature
         if not check.is_valid:
             header = signing.parse_header(message.headers.get("authorization", ""))
             too_little = header is not None and not header.covers_enough
@@ -233,7 +252,7 @@ class Actor:
                 ),
             )
             return
-        caller = envelope.bpp_id if message.is_callback else envelope.bap_id
+        caller = message.named_sender
         if caller not in (None, check.subscriber_id):
             text = f"signed by {check.subscriber_id}, sent as {caller}"
             yield "foreign signer", Refusal(401, "AUT_UNAUTHORIZED_ACTION", text)
@@ -243,7 +262,7 @@ class Actor:
     ) -> Iterator[tuple[str, Refusal]]:
         envelope, dialect = message.reading.envelope, DIALECTS[message.dialect or ""]
         for name in dialect.mandatory_context:
-            if getattr(envelope, name) is None:
+            if getattr(envelope, name) is None and name not in open_context(inbound.action):
                 text = f"context.{dialect.context_key(name)} is missing"
                 yield "incomplete", Refusal(400, "CTX_MISSING_FIELD", text)
         if envelope.version not in (None, VERSION):
@@ -279,6 +298,10 @@ class Actor:
         fault = self.spoils.get(message.reading.envelope.bap_id or "")
         if fault is None or fault.place != "answer" or fault.at != message.action:
             return None
+        return self.offers_nothing(message)
+
+    def offers_nothing(self, message: Message) -> Refusal:
+        """Tell that nothing is found, and no callback will come, as the edition has it told."""
         status = self.setting.tongues[message.dialect or ""].edition.no_callback_status
         text = "nothing is offered today"
         return Refusal(status or 400, "BIZ_NO_RESULTS_FOUND", text, acknowledged=status > 0)
@@ -363,7 +386,7 @@ class Actor:
             fault = spoilt
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         waiting = self._waiting[transaction_id] = asyncio.Queue()
-        actions = (f"on_{action}", "on_update") if until else (f"on_{action}",)
+        actions = (callback_of(action), "on_update") if until else (callback_of(action),)
         envelope = self._context(action, whom, transaction_id, ttl)
         try:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
@@ -404,13 +427,16 @@ class Actor:
         message_id = self._message_id()
         self._opened.add(transaction_id)
         self._asked.add(message_id)
+        asking, asked = (self.id, self.uri), (whom.subscriber_id, whom.url)
+        if action in PUBLISHING:
+            asking, asked = asked, asking
         return Envelope(
             action=action,
             version=VERSION,
-            bap_id=self.id,
-            bap_uri=self.uri,
-            bpp_id=whom.subscriber_id,
-            bpp_uri=whom.url,
+            bap_id=asking[0],
+            bap_uri=asking[1],
+            bpp_id=asked[0],
+            bpp_uri=asked[1],
             transaction_id=transaction_id,
             message_id=message_id,
             timestamp=self._now(),
@@ -474,16 +500,19 @@ class Actor:
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
         envelope = request.reading.envelope
-        action = f"on_{request.action}"
+        action = callback_of(request.action)
         if action in self.conduct.silent_on:
             return None
         caller = Record(envelope.bap_id or "", envelope.bap_uri or "", "BAP", "", "")
+        own = {"bpp_id": self.id, "bpp_uri": self.uri}
+        if request.action in PUBLISHING:
+            caller = Record(envelope.bpp_id or "", envelope.bpp_uri or "", "BPP", "", "")
+            own = {"bap_id": self.id, "bap_uri": self.uri}
         answer = replace(
             envelope,
+            **own,
             action=action,
             version=VERSION,
-            bpp_id=self.id,
-            bpp_uri=self.uri,
             timestamp=self._now(),
             ttl=TTL,
             at={},
