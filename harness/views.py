@@ -291,6 +291,8 @@ class Offer(View):
     valid_from: str | None = None
     valid_until: str | None = None
     is_active: bool = True
+    resource_id: str | None = field(default=None, compare=False)
+    """What it is of; beside a deal, which says so too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "gridConstraints",
         "locationalPriceAdder",
         "externalSignals",
+        "beckn:maxQuantity",
     ),
     "contract": (
         "tariff",
