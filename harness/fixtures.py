@@ -21,6 +21,7 @@ from pytest_bdd.parser import render_string
 from gridwitness.editions import editions
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
+from gridwitness.mocks.market import OPEN_CHARGES
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gridwitness.plan import Casting
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
+    from gridwitness.views import Charges, Objective
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -86,6 +88,18 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 def sequence() -> tuple[Step, ...]:
     """The expected message sequence; a Given may state one."""
     return ()
+
+
+@pytest.fixture
+def charges() -> Charges:
+    """What the utility charges; a Given may state it."""
+    return OPEN_CHARGES
+
+
+@pytest.fixture
+def objective() -> Objective | None:
+    """What the utility wants to buy; a Given may state it."""
+    return None
 
 
 @pytest.fixture

@@ -44,9 +44,11 @@ class Chapter:
     on_init; lock_asked, locked: confirm to and on_confirm from the utility; bound: the
     agent's on_confirm; repeated: the participant's confirm and status; metered: the
     utility's on_status; news: what the agent tells of a trade under way; settled: its report.
+    is_metered: there is a meter to approve, to lock and to read; a utility that buys has none.
     """
 
     name: str
+    is_metered: bool = True
     offered: list[Said] = field(default_factory=list["Said"])
     approved: list[Said] = field(default_factory=list["Said"])
     agreed: list[Said] = field(default_factory=list["Said"])
@@ -75,6 +77,19 @@ class Chapter:
         return sorted(said, key=lambda item: item.message.number)
 
 
+def virtual_meters(trace: Trace) -> list[Said]:
+    """Collect what a clearing agent reports to the utility of all meters together."""
+    return [
+        Said(message, contract)
+        for message in trace.of("update")
+        if (trace.role(message.sender), trace.role(message.receiver)) == (AGENT, UTILITY)
+        and (contract := message.reading.contract)
+        and contract.settlement
+        and contract.participant_id is None
+        and accepted(message)
+    ]
+
+
 def accepted(message: Message) -> bool:
     """Tell whether a message was acknowledged, to be acted on, and was not spoilt on purpose."""
     ack = message.ack
@@ -88,15 +103,34 @@ def participant_of(trace: Trace, message: Message) -> str | None:
             return actor
     contract = message.reading.contract
     if contract is None:
-        return None
+        return _buying(trace, message)
     by_id = _participants(trace).get(contract.participant_id)
-    return by_id or offered_meters(trace).get(contract.meter_id)
+    return by_id or offered_meters(trace).get(contract.meter_id) or _buying(trace, message)
+
+
+def _buying(trace: Trace, message: Message) -> str | None:
+    """Find the utility that a message is about because it asks as a participant does."""
+    roles = trace.role(message.sender), trace.role(message.receiver)
+    if roles == (UTILITY, AGENT) and not message.is_callback:
+        return message.sender
+    return message.receiver if roles == (AGENT, UTILITY) and message.is_callback else None
+
+
+@once
+def traders(trace: Trace) -> tuple[str, ...]:
+    """Name the participants, and the utility where it buys: where it asks for an offer."""
+    asking = [
+        message.sender
+        for message in trace.of("discover")
+        if message.sender and trace.role(message.sender) == UTILITY
+    ]
+    return (*trace.actors(PARTICIPANT), *dict.fromkeys(asking))
 
 
 @once
 def _participants(trace: Trace) -> dict[str | None, str]:
-    """Give the participants' names by subscriber id."""
-    return {trace.scene.ids.get(name): name for name in reversed(trace.actors(PARTICIPANT))}
+    """Give the names of who trades by subscriber id."""
+    return {trace.scene.ids.get(name): name for name in reversed(traders(trace))}
 
 
 @once
@@ -112,12 +146,15 @@ def offered_meters(trace: Trace) -> dict[str | None, str | None]:
 @once
 def story(trace: Trace) -> dict[str, Chapter]:
     """Collect what was said, by participant, in the order in which it was said."""
-    chapters = {name: Chapter(name) for name in trace.actors(PARTICIPANT)}
+    chapters = {name: Chapter(name, trace.role(name) == PARTICIPANT) for name in traders(trace)}
     for message in trace.beckn:
         name, contract = participant_of(trace, message), message.reading.contract
-        place = _PLACES.get((trace.role(message.sender), trace.role(message.receiver)), {})
-        part = place.get(message.action)
-        if name not in chapters or contract is None or part is None:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        if name not in chapters or contract is None:
+            continue
+        places = _PLACES if chapters[name].is_metered else _PLACES_OF_A_BUYER
+        part = places.get(roles, {}).get(message.action)
+        if part is None:
             continue
         if part == "settled" and contract.settlement is None:
             part = "news"
@@ -126,14 +163,20 @@ def story(trace: Trace) -> dict[str, Chapter]:
     return chapters
 
 
+_ASKED = {"init": "offered", "confirm": "repeated", "status": "repeated"}
+_TOLD = {
+    "on_init": "agreed",
+    "on_confirm": "bound",
+    "on_status": "settled",
+    "on_update": "settled",
+}
 _PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
-    (PARTICIPANT, AGENT): {"init": "offered", "confirm": "repeated", "status": "repeated"},
+    (PARTICIPANT, AGENT): _ASKED,
     (AGENT, UTILITY): {"confirm": "lock_asked"},
     (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
-    (AGENT, PARTICIPANT): {
-        "on_init": "agreed",
-        "on_confirm": "bound",
-        "on_status": "settled",
-        "on_update": "settled",
-    },
+    (AGENT, PARTICIPANT): _TOLD,
+}
+_PLACES_OF_A_BUYER: dict[tuple[str | None, str | None], dict[str, str]] = {
+    (UTILITY, AGENT): _ASKED,
+    (AGENT, UTILITY): _TOLD,
 }

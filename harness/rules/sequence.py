@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.flexibility import baseline_in, objective_in
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
+    AGENT,
     PARTICIPANT,
     UTILITY,
     accepted,
     offered_meters,
     participant_of,
     story,
+    traders,
 )
 from gridwitness.trace import once
 
@@ -47,8 +50,18 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "lock": lambda said: said.contract and said.contract.status == "ACTIVE",
     "meter reading": lambda said: said.contract and said.contract.readings,
     "settlement": lambda said: said.contract and said.contract.settlement,
+    "objective": lambda said: _objective(said),
+    "baseline": lambda said: said.contract and baseline_in(said.contract.blocks),
+    "virtual meter": lambda said: said.contract and said.contract.readings,
 }
 """What a row of the table may demand a message to carry."""
+
+
+def _objective(said: Reading) -> object:
+    offered = [objective_in(offer.blocks) for offer in said.offers]
+    if said.contract is not None:
+        offered.append(objective_in(said.contract.blocks))
+    return any(offered)
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:
@@ -60,7 +73,15 @@ def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     contract = message.reading.contract
     if trace.role(message.receiver) != UTILITY or contract is None:
         return False
+    step = _named(trace, message)
+    if participant_of(trace, message) == message.receiver or (step and _is_of_all(step)):
+        return False
     return contract.meter_id not in offered_meters(trace)
+
+
+def _is_of_all(step: Step) -> bool:
+    """Tell whether a row comes once for the whole market, not for each participant."""
+    return "virtual meter" in step.carries
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
@@ -310,8 +331,8 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
         needed = (*step.after, *step.after_all, *_asking(trace, step))
-        for name in trace.actors(PARTICIPANT):
-            due = [(row, name) for row in needed]
+        for name in (None,) if _is_of_all(step) else _concerned(trace, step):
+            due = [(row, who) for row in needed for who in _needing(trace, row, name)]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)
@@ -319,9 +340,29 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
                 (step.name, name) in first or (step.name, name) in answered,
                 by=_sender(trace, step, name),
                 message=trace.messages[last - 1],
-                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
+                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name or 'all'}",
                 expected=f"row {step.name} of the sequence after row {due[-1][0]}",
             )
+
+
+@once
+def _by_name(trace: Trace) -> dict[str, Step]:
+    return {step.name: step for step in trace.scene.sequence}
+
+
+def _concerned(trace: Trace, step: Step) -> list[str]:
+    """Name those for whom a row can come: the participants, or the utility where it buys."""
+    asks = not any(action.startswith("on_") for action in step.actions)
+    buys = (step.sender, step.receiver) == ((UTILITY, AGENT) if asks else (AGENT, UTILITY))
+    return [name for name in traders(trace) if (trace.role(name) == UTILITY) == buys]
+
+
+def _needing(trace: Trace, row: str, name: str | None) -> list[str | None]:
+    """Name those for whom a row has to have come before another comes for somebody, or for all."""
+    step = _by_name(trace).get(row)
+    if name is None:
+        return list(_came(trace).get(row, ()))
+    return [name] if step is None or name in _concerned(trace, step) else []
 
 
 def _asking(trace: Trace, step: Step) -> list[str]:
