@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SEATS = {"clearing-agent": "clearing agent", "market-participant": "market participant"}
+SEATS = {
+    "clearing-agent": "clearing agent",
+    "market-participant": "market participant",
+    "consumer": "consumer",
+    "prosumer": "prosumer",
+    "ev-app": "ev app",
+    "charging-operator": "charging operator",
+}
 """The seats that features have a place for today, as a profile and as an actor calls them."""
 
 AT_AN_ENDPOINT = ("clearing-agent",)

@@ -22,9 +22,12 @@ AGGREGATOR, GRID_NODE, CATALOGUE = "aggregator", "grid node", "catalogue"
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
 
-BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, GRID_NODE, CHARGING_OPERATOR, CATALOGUE, BAP_AND_BPP)
+MARKET = (PARTICIPANT, AGENT, UTILITY, AGGREGATOR, GRID_NODE, BAP, BPP, BAP_AND_BPP)
+"""Who may take part in a market that clears."""
+
+BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, BAP_AND_BPP)
 ASKING = (PARTICIPANT, EV_APP, CONSUMER, BAP, *BOTH)
-ASKED = (BPP, *BOTH)
+ASKED = (CHARGING_OPERATOR, GRID_NODE, CATALOGUE, BPP, *BOTH)
 """Who sends requests, and who answers them by callbacks; some do both."""
 
 
@@ -85,7 +88,7 @@ def virtual_meters(trace: Trace) -> list[Said]:
         if (trace.role(message.sender), trace.role(message.receiver)) == (AGENT, UTILITY)
         and (contract := message.reading.contract)
         and contract.settlement
-        and contract.participant_id is None
+        and contract.participant_id == trace.scene.ids.get(message.sender or "")
         and accepted(message)
     ]
 
@@ -96,41 +99,71 @@ def accepted(message: Message) -> bool:
     return message.deliberate is None and ack is not None and not message.ends_here
 
 
+@once
+def protagonists(trace: Trace) -> tuple[str, ...]:
+    """Name the actors each of whom the sequence is played for: those who begin it.
+
+    Where one alone begins it with several others, it is played for each of these. In a market
+    they are its participants, and a utility that buys.
+    """
+    participants = trace.actors(PARTICIPANT)
+    if participants or not trace.scene.sequence:
+        return (*participants, *buyers(trace))
+    first = trace.scene.sequence[0]
+    asking, asked = trace.actors(first.sender), trace.actors(first.receiver)
+    return tuple(asked if len(asking) == 1 < len(asked) else asking)
+
+
 def participant_of(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about: a party to it, or named or metered in it."""
+    leads = protagonists(trace)
     for actor in (message.sender, message.receiver):
-        if trace.role(actor) == PARTICIPANT:
+        if actor in leads and actor not in buyers(trace):
             return actor
     contract = message.reading.contract
     if contract is None:
         return _buying(trace, message)
     by_id = _participants(trace).get(contract.participant_id)
-    return by_id or offered_meters(trace).get(contract.meter_id) or _buying(trace, message)
+    return (
+        by_id
+        or offered_meters(trace).get(contract.meter_id)
+        or _contracts(trace).get(contract.contract_id)
+        or (leads[0] if len(leads) == 1 and message.reading.deal else None)
+        or _buying(trace, message)
+    )
 
 
 def _buying(trace: Trace, message: Message) -> str | None:
     """Find the utility that a message is about because it asks as a participant does."""
-    roles = trace.role(message.sender), trace.role(message.receiver)
-    if roles == (UTILITY, AGENT) and not message.is_callback:
-        return message.sender
-    return message.receiver if roles == (AGENT, UTILITY) and message.is_callback else None
+    asks = message.receiver if message.is_callback else message.sender
+    return asks if asks in buyers(trace) else None
 
 
 @once
-def traders(trace: Trace) -> tuple[str, ...]:
-    """Name the participants, and the utility where it buys: where it asks for an offer."""
-    asking = [
-        message.sender
-        for message in trace.of("discover")
-        if message.sender and trace.role(message.sender) == UTILITY
-    ]
-    return (*trace.actors(PARTICIPANT), *dict.fromkeys(asking))
+def buyers(trace: Trace) -> tuple[str, ...]:
+    """Name the utilities that buy in a market of participants: those that ask for an offer."""
+    if not trace.actors(PARTICIPANT):
+        return ()
+    asking = {m.sender for m in trace.of("discover")}
+    return tuple(name for name in trace.actors(UTILITY) if name in asking)
 
 
 @once
 def _participants(trace: Trace) -> dict[str | None, str]:
-    """Give the names of who trades by subscriber id."""
-    return {trace.scene.ids.get(name): name for name in reversed(traders(trace))}
+    """Give the participants' names by subscriber id."""
+    return {trace.scene.ids.get(name): name for name in reversed(protagonists(trace))}
+
+
+@once
+def _contracts(trace: Trace) -> dict[str | None, str]:
+    """Give the protagonists by the contracts that they speak of themselves."""
+    leads, found = protagonists(trace), dict[str | None, str]()
+    for message in trace.beckn:
+        deal = message.reading.deal
+        lead = next((who for who in (message.sender, message.receiver) if who in leads), None)
+        if deal is not None and deal.contract_id is not None and lead is not None:
+            found.setdefault(deal.contract_id, lead)
+    return found
 
 
 @once
@@ -146,7 +179,10 @@ def offered_meters(trace: Trace) -> dict[str | None, str | None]:
 @once
 def story(trace: Trace) -> dict[str, Chapter]:
     """Collect what was said, by participant, in the order in which it was said."""
-    chapters = {name: Chapter(name, trace.role(name) == PARTICIPANT) for name in traders(trace)}
+    chapters = {
+        name: Chapter(name, name not in buyers(trace))
+        for name in (*trace.actors(PARTICIPANT), *buyers(trace))
+    }
     for message in trace.beckn:
         name, contract = participant_of(trace, message), message.reading.contract
         roles = trace.role(message.sender), trace.role(message.receiver)

@@ -19,8 +19,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
 from gridwitness.dialects.flexibility import BASELINE, OBJECTIVE, objective_in
@@ -46,6 +45,7 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from fractions import Fraction
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
@@ -60,6 +60,8 @@ BILLED = {
     "FEE": ("FEE", "Market making fee"),
     "WHEELING": ("FEE", "Wheeling charge"),
     "DEVIATION_PENALTY": ("SURCHARGE", "Penalty on the deviation"),
+    "IMBALANCE_SHORT": ("SURCHARGE", "Missing energy, bought of the grid operator"),
+    "IMBALANCE_LONG": ("DISCOUNT", "Energy left over, sold to the grid operator"),
 }
 """How each kind of payment is called on a bill."""
 GATE_S = 15.0
@@ -122,8 +124,8 @@ class Market:
 class ClearingAgent(Actor):
     """Plays the clearing agent."""
 
-    role: ClassVar[str] = "clearing agent"
-    side: ClassVar[str] = "BPP"
+    role = "clearing agent"
+    side = "BPP"
 
     def __init__(
         self, setting: Setting, name: str, signer: Signer, conduct: Conduct = RIGHT
@@ -450,6 +452,8 @@ class ClearingAgent(Actor):
         account = EnergyContract(
             contract_id=str(uuid.uuid4()),
             status="ACTIVE",
+            offer_id=contract.offer_id,
+            participant_id=self.id,
             clearing_agent_id=self.id,
             grid_operator_id=contract.grid_operator_id,
             interval=contract.interval,

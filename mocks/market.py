@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.actor import rest
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.participant import MarketParticipant, Trader, Wish
@@ -52,9 +53,6 @@ BEFORE, AFTER = "before", "after"
 
 LATE_S = 0.25
 """How long the last participant may keep the market waiting: time enough to clear too early."""
-
-REST_S = 1.0
-"""How long actors may still be busy after the last answer; only a stuck one needs it."""
 
 
 @dataclass(frozen=True)
@@ -160,21 +158,13 @@ def play(
         spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
     try:
         wire.call(_run, participants, record, interval, utility, cast)
-        wire.call(_rest, actors)
+        wire.call(rest, actors)
     finally:
         for actor in actors:
             wire.call(actor.leave)
     known = replace(scene, subject=subject, roles=roles, ids=ids, uris=uris, sequence=sequence)
     trace = Trace(known, recorder.messages())
     return trace, [defect for actor in actors for defect in actor.defects]
-
-
-async def _rest(actors: list[Actor]) -> None:
-    """Let every actor finish what it is doing: a callback is answered after it is acted on."""
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + REST_S
-    while any(actor.is_busy for actor in actors) and loop.time() < end_s:
-        await asyncio.gather(*(actor.rest(end_s - loop.time()) for actor in actors))
 
 
 async def _run(

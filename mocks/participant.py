@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
@@ -165,8 +165,8 @@ class Trader(Actor):
 class MarketParticipant(Trader):
     """Plays one participant of one market."""
 
-    role: ClassVar[str] = "market participant"
-    side: ClassVar[str] = "BAP"
+    role = "market participant"
+    side = "BAP"
 
 
 def _settles(message: Message) -> bool:

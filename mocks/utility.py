@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.dialects.flexibility import write_baseline, write_objective
 from gridwitness.mocks.actor import Say, error
@@ -68,18 +68,21 @@ class Demand:
             max_export_kw=Decimal(0),
             points=(Point(price, target_kw), Point(price, Decimal(0))),
         )
-        return Wish(None, curve, blocks=(write_objective(self.objective, "contract"),), charges=charges)
+        stated = write_objective(self.objective, "contract")
+        return Wish(None, curve, blocks=(stated,), charges=charges)
 
 
-NO_WISH = Wish(None, OfferCurve(currency=None, min_export_kw=Decimal(0), max_export_kw=Decimal(0), points=()))
+NO_WISH = Wish(
+    None, OfferCurve(currency=None, min_export_kw=Decimal(0), max_export_kw=Decimal(0), points=())
+)
 """Of a utility that buys nothing."""
 
 
 class Utility(Trader):
     """Plays the grid operator of one network for one market."""
 
-    role: ClassVar[str] = "utility"
-    side: ClassVar[str] = "BPP"
+    role = "utility"
+    side = "BPP"
 
     def __init__(  # noqa: PLR0913 (an actor, and what a utility knows)
         self,

@@ -51,3 +51,64 @@ Feature: A grid operator buys less load in a pay-as-clear market
     And every trade is locked once before it binds
     And the reduction is bought, measured and paid as agreed
     And the money balances to the last minor unit
+
+  Scenario: A target beyond all offers is bought as far as it is offered at the highest price
+    Given the objective
+      | reduction | highest price | baseline    |
+      | 30 kW     | 5.00 INR/kWh  | 3 of 5 days |
+    And the market participants
+      | name        | meter  | sanctioned | committed | usual load                        | offer curve (INR/kWh)                      |
+      | supermarket | 200100 | 60 kW      |           | 41 kW, 44 kW, 39 kW, 42 kW, 40 kW | 0 kW at 2.00, 10 kW at 4.00                |
+      | cold store  | 200200 | 30 kW      | 26 kW     | 22 kW, 22 kW, 21 kW, 22 kW, 22 kW | 0 kW at 1.00, 6 kW at 4.00                 |
+      | laundry     | 200400 | 25 kW      |           | 15 kW, 12 kW, 14 kW, 16 kW, 9 kW  | 0 kW at 3.00, 3 kW at 4.50, 9 kW at 6.00   |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And every trade is locked once before it binds
+    And the reduction is bought, measured and paid as agreed
+    And the money balances to the last minor unit
+
+  Scenario: Who delivers less than the band allows is penalised, who delivers more is paid no more
+    Given the objective
+      | reduction | highest price | baseline    |
+      | 18 kW     | 8.00 INR/kWh  | 3 of 5 days |
+    And the market participants
+      | name        | meter  | sanctioned | usual load                        | offer curve (INR/kWh)       | metered |
+      | supermarket | 200100 | 60 kW      | 41 kW, 44 kW, 39 kW, 42 kW, 40 kW | 0 kW at 2.00, 8 kW at 4.00  | -73 kWh |
+      | cold store  | 200200 | 30 kW      | 22 kW, 22 kW, 21 kW, 22 kW, 22 kW | 0 kW at 2.00, 5 kW at 4.00  | -30 kWh |
+      | laundry     | 200400 | 25 kW      | 15 kW, 12 kW, 14 kW, 16 kW, 9 kW  | 0 kW at 2.00, 4 kW at 4.00  | -23 kWh |
+      | office      | 200500 | 25 kW      | 10 kW, 11 kW, 10 kW, 12 kW, 10 kW | 0 kW at 2.00, 3 kW at 4.00  | -25 kWh |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And the reduction is bought, measured and paid as agreed
+    And the money balances to the last minor unit
+
+  Scenario: Three alike shops share an odd paisa of a quarter of an hour
+    Given a delivery interval of 15 minutes
+    And the objective
+      | reduction | highest price | baseline    |
+      | 10 kW     | 7.77 INR/kWh  | 2 of 3 days |
+    And the market participants
+      | name   | meter  | sanctioned | usual load         | offer curve (INR/kWh)       |
+      | shop-a | 200601 | 20 kW      | 8 kW, 9 kW, 8 kW   | 0 kW at 3.33, 7 kW at 3.33  |
+      | shop-b | 200602 | 20 kW      | 7 kW, 7 kW, 9 kW   | 0 kW at 3.33, 7 kW at 3.33  |
+      | shop-c | 200603 | 20 kW      | 9 kW, 11 kW, 10 kW | 0 kW at 3.33, 7 kW at 3.33  |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And the reduction is bought, measured and paid as agreed
+    And the money balances to the last minor unit
+
+  Scenario: Nobody is called when all ask for more than the highest price
+    Given the objective
+      | reduction | highest price | baseline    |
+      | 12 kW     | 1.50 INR/kWh  | 3 of 5 days |
+    And the market participants
+      | name        | meter  | sanctioned | usual load                        | offer curve (INR/kWh)        |
+      | supermarket | 200100 | 60 kW      | 41 kW, 44 kW, 39 kW, 42 kW, 40 kW | 0 kW at 2.00, 10 kW at 4.00  |
+      | cold store  | 200200 | 30 kW      | 22 kW, 22 kW, 21 kW, 22 kW, 22 kW | 0 kW at 1.80, 6 kW at 4.00   |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And the money balances to the last minor unit

@@ -6,11 +6,12 @@ an equilibrium with the grid operator as a buyer is MKT's, the amounts are SET's
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.flexibility import baseline_in, objective_in
+from gridwitness.dues import instant
 from gridwitness.reduction import baseline_kwh, baseline_of, counted_kwh
 from gridwitness.reference_impl.baseline import BaselineError
 from gridwitness.reference_impl.clearing import Bid
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gridwitness.rules import Outcome
     from gridwitness.story import Chapter, Said
     from gridwitness.trace import Trace
-    from gridwitness.views import EnergyContract, MeterReading, Objective
+    from gridwitness.views import EnergyContract, Interval, MeterReading, Objective
 
 OBJECTIVES = "beckn/DEG, building blocks, EnergyCoordination v1, EnergyObjectives"
 POLICY = "beckn/DEG, devkits demand-flex, contract policy demand_flex_pac"
@@ -54,21 +55,32 @@ def _sought(trace: Trace) -> list[tuple[Chapter, Said, Objective]]:
 def offer_shows_what_is_sought(trace: Trace) -> Iterator[Outcome]:
     """An offer shows the objective that the grid operator has stated for its interval."""
     for _, stated, objective in _sought(trace):
-        interval = stated.contract.interval
+        interval = _when(stated.contract.interval)
         for message in trace.of("on_discover"):
-            offers = [o for o in message.reading.offers if o.interval == interval]
+            offers = [o for o in message.reading.offers if _when(o.interval) == interval]
             later = message.number > stated.message.number
             if not offers or not later or trace.role(message.receiver) != PARTICIPANT:
                 continue
             shown = [objective_in(offer.blocks) for offer in offers]
             yield outcome(
-                objective in shown,
+                _plain(objective) in map(_plain, shown),
                 by=message.sender,
                 message=message,
                 observed=" and ".join(_objective(one) for one in shown),
                 expected=_objective(objective),
                 pointer=offers[0].pointer(),
             )
+
+
+def _when(interval: Interval | None) -> tuple[object, object] | None:
+    """Give an interval such that equal ones are equal however they were written."""
+    return interval and (instant(interval.start) or interval.start, interval.duration_h)
+
+
+def _plain(objective: Objective | None) -> object:
+    if objective is None:
+        return None
+    return (replace(objective, interval=None), _when(objective.interval))
 
 
 def _objective(objective: Objective | None) -> str:
@@ -133,7 +145,7 @@ def what_is_sought_is_bought(trace: Trace) -> Iterator[Outcome]:
         result = said.contract.clearing
         bought = -Fraction(result.cleared_power_kw)
         price = result.clearing_price_per_kwh
-        dear = price is not None and price > limit + tick / 2
+        dear = bought > 0 and price is not None and price > limit + tick / 2
         yield outcome(
             least - slack <= bought <= most + slack and not dear,
             by=said.message.sender,
@@ -263,7 +275,9 @@ def _charges(chapter: Chapter) -> str | None:
     return agreed[-1].mode if agreed else None
 
 
-@rule("FLX-007", "MUST", source=f"{POLICY}: only who was cleared", judges=(AGENT,), when_stated=True)
+@rule(
+    "FLX-007", "MUST", source=f"{POLICY}: only who was cleared", judges=(AGENT,), when_stated=True
+)
 def who_opted_out_is_left_alone(trace: Trace) -> Iterator[Outcome]:
     """Who withdrew before the market cleared, or never confirmed, is neither paid nor charged."""
     if not _sought(trace):
@@ -275,8 +289,12 @@ def who_opted_out_is_left_alone(trace: Trace) -> Iterator[Outcome]:
         if report is None:
             continue
         moved = [flow for flow in report.flows if {flow.payer, flow.payee} & out.keys()]
-        parties = {party: name for flow in moved for party in (flow.payer, flow.payee)
-                   if (name := out.get(party))}
+        parties = {
+            party: name
+            for flow in moved
+            for party in (flow.payer, flow.payee)
+            if (name := out.get(party))
+        }
         yield outcome(
             not moved,
             by=said.message.sender,

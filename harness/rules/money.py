@@ -239,7 +239,9 @@ def _flows(report: SettlementReport) -> list[Flow]:
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     """Judge the money of the whole market by some of the conditions of a settlement."""
     chapters = [
-        c for c in story(trace).values() if c.bound and c.settled and (c.metered or not c.is_metered)
+        c
+        for c in story(trace).values()
+        if c.bound and c.settled and (c.metered or not c.is_metered)
     ]
     trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
     if not chapters or len(trades) != len(chapters):

@@ -16,13 +16,13 @@ from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
     AGENT,
-    PARTICIPANT,
     UTILITY,
     accepted,
+    buyers,
     offered_meters,
     participant_of,
+    protagonists,
     story,
-    traders,
 )
 from gridwitness.trace import once
 
@@ -39,6 +39,14 @@ UNSOLICITED = ("on_status", "on_update", "on_cancel")
 
 FLOW = "Beckn v2.0.0 LTS, api, preconditions of each path; beckn/DEG, sequence diagrams"
 
+
+def _objective(said: Reading) -> object:
+    offered = [objective_in(offer.blocks) for offer in said.offers]
+    if said.contract is not None:
+        offered.append(objective_in(said.contract.blocks))
+    return any(offered)
+
+
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
@@ -48,20 +56,45 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "charges": lambda said: said.contract and said.contract.charges,
     "cleared power": lambda said: said.contract and said.contract.clearing,
     "lock": lambda said: said.contract and said.contract.status == "ACTIVE",
-    "meter reading": lambda said: said.contract and said.contract.readings,
+    "meter reading": lambda said: (
+        (said.contract and said.contract.readings) or (said.deal and said.deal.readings)
+    ),
     "settlement": lambda said: said.contract and said.contract.settlement,
-    "objective": lambda said: _objective(said),
+    "objective": _objective,
     "baseline": lambda said: said.contract and baseline_in(said.contract.blocks),
     "virtual meter": lambda said: said.contract and said.contract.readings,
+    "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
+    "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
+    "payment formulas": lambda said: said.deal and said.deal.dues,
+    "quote": lambda said: said.deal and said.deal.bill and not said.deal.bill.is_due,
+    "charge detail record": lambda said: (
+        said.deal and said.deal.block("fulfilment", "chargeDetailRecord")
+    ),
+    "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
+    "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
+    "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
 }
 """What a row of the table may demand a message to carry."""
 
+SESSION = {
+    "session requested": "PENDING",
+    "session active": "ACTIVE",
+    "session stopping": "STOP",
+    "session interrupted": "INTERRUPTED",
+    "session completed": "COMPLETED",
+}
+"""The states of a charging session, as a row calls them."""
 
-def _objective(said: Reading) -> object:
-    offered = [objective_in(offer.blocks) for offer in said.offers]
-    if said.contract is not None:
-        offered.append(objective_in(said.contract.blocks))
-    return any(offered)
+
+def _session_is(state: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        return block is not None and block.data == state
+
+    return says
+
+
+CARRIES |= {word: _session_is(state) for word, state in SESSION.items()}
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:
@@ -71,7 +104,7 @@ def _is_power(requested_kw: Decimal | None) -> bool:
 def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     """Tell whether the utility is asked about a meter that no participant has offered."""
     contract = message.reading.contract
-    if trace.role(message.receiver) != UTILITY or contract is None:
+    if trace.role(message.receiver) != UTILITY or contract is None or message.reading.deal:
         return False
     step = _named(trace, message)
     if participant_of(trace, message) == message.receiver or (step and _is_of_all(step)):
@@ -86,17 +119,43 @@ def _is_of_all(step: Step) -> bool:
 
 def _named(trace: Trace, message: Message) -> Step | None:
     """Find the row of the table that a message may be."""
-    roles = trace.role(message.sender), trace.role(message.receiver)
-    return _rows(trace).get((*roles, message.action))
+    return _placed(trace).get(message.number)
 
 
 @once
-def _rows(trace: Trace) -> dict[tuple[str | None, str | None, str], Step]:
-    return {
-        (step.sender, step.receiver, action): step
-        for step in reversed(trace.scene.sequence)
-        for action in step.actions
-    }
+def _placed(trace: Trace) -> dict[int, Step]:
+    """Find the row that each message may be, by its number.
+
+    Where several rows have the same sender, receiver and action, a message is the first that
+    has not come yet for its participant and whose content it carries; of none, the first that
+    has not come, or the last.
+    """
+    rows = _rows(trace)
+    placed: dict[int, Step] = {}
+    taken: set[Row] = set()
+    for message in trace.beckn:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        known = rows.get((*roles, message.action), ())
+        if len(known) > 1:
+            who = _about(trace, message)
+            left = [step for step in known if (step.name, who) not in taken]
+            fitting = (step for step in left if not _missing_content(step, message))
+            step = next(fitting, None) or next(iter(left), known[-1])
+            if accepted(message):
+                taken.add((step.name, who))
+            placed[message.number] = step
+        elif known:
+            placed[message.number] = known[0]
+    return placed
+
+
+@once
+def _rows(trace: Trace) -> dict[tuple[str | None, str | None, str], list[Step]]:
+    rows: dict[tuple[str | None, str | None, str], list[Step]] = {}
+    for step in trace.scene.sequence:
+        for action in step.actions:
+            rows.setdefault((step.sender, step.receiver, action), []).append(step)
+    return rows
 
 
 def _step(trace: Trace, message: Message) -> Step | None:
@@ -270,7 +329,9 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
     name, contract = participant_of(trace, request), request.reading.contract
     if name is None or contract is None or contract.clearing is None:
         return False
-    granted = [s.contract.approval for s in story(trace)[name].approved if s.contract.approval]
+    chapter = story(trace).get(name)
+    approved = chapter.approved if chapter else []
+    granted = [said.contract.approval for said in approved if said.contract.approval]
     limits_kw = [approval.approved_max_trade_kw for approval in granted]
     return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
 
@@ -351,10 +412,11 @@ def _by_name(trace: Trace) -> dict[str, Step]:
 
 
 def _concerned(trace: Trace, step: Step) -> list[str]:
-    """Name those for whom a row can come: the participants, or the utility where it buys."""
+    """Name those for whom a row can come: a utility that buys has rows of its own."""
     asks = not any(action.startswith("on_") for action in step.actions)
     buys = (step.sender, step.receiver) == ((UTILITY, AGENT) if asks else (AGENT, UTILITY))
-    return [name for name in traders(trace) if (trace.role(name) == UTILITY) == buys]
+    buying = buyers(trace)
+    return [name for name in protagonists(trace) if not buying or (name in buying) == buys]
 
 
 def _needing(trace: Trace, row: str, name: str | None) -> list[str | None]:
@@ -376,7 +438,7 @@ def _asking(trace: Trace, step: Step) -> list[str]:
 
 
 def _sender(trace: Trace, step: Step, name: str) -> str | None:
-    if step.sender == PARTICIPANT:
+    if trace.role(name) == step.sender:
         return name
     actors = trace.actors(step.sender)
     return actors[0] if actors else None
