@@ -12,6 +12,7 @@ from __future__ import annotations
 from gridwitness.mocks.defects import (
     amounts,
     billing,
+    flexibility,
     generation,
     lifecycle,
     lineage,
@@ -30,6 +31,7 @@ __all__ = ["DEFECTS", "Defect"]
 _MODULES = (
     amounts,
     billing,
+    flexibility,
     generation,
     lifecycle,
     lineage,
