@@ -327,7 +327,8 @@ def _element(row: Row) -> dict[str, object]:
     }
     if row.get("days"):
         limits["dayOfWeek"] = [day.strip().upper() for day in row["days"].split(",")]
-    return {"priceComponents": [component]} | ({"restrictions": limits} if limits else {})
+    element: dict[str, object] = {"priceComponents": [component]}
+    return element | ({"restrictions": limits} if limits else {})
 
 
 def period(row: Row) -> ChargingPeriod:

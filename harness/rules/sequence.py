@@ -39,6 +39,23 @@ UNSOLICITED = ("on_status", "on_update", "on_cancel")
 
 FLOW = "Beckn v2.0.0 LTS, api, preconditions of each path; beckn/DEG, sequence diagrams"
 
+SESSION = {
+    "session requested": "PENDING",
+    "session active": "ACTIVE",
+    "session stopping": "STOP",
+    "session interrupted": "INTERRUPTED",
+    "session completed": "COMPLETED",
+}
+"""The states of a charging session, as a row calls them."""
+
+
+def _session_is(state: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        return block is not None and block.data == state
+
+    return says
+
 
 def _objective(said: Reading) -> object:
     offered = [objective_in(offer.blocks) for offer in said.offers]
@@ -73,28 +90,9 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
+    **{word: _session_is(state) for word, state in SESSION.items()},
 }
 """What a row of the table may demand a message to carry."""
-
-SESSION = {
-    "session requested": "PENDING",
-    "session active": "ACTIVE",
-    "session stopping": "STOP",
-    "session interrupted": "INTERRUPTED",
-    "session completed": "COMPLETED",
-}
-"""The states of a charging session, as a row calls them."""
-
-
-def _session_is(state: str) -> Callable[[Reading], object]:
-    def says(said: Reading) -> bool:
-        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
-        return block is not None and block.data == state
-
-    return says
-
-
-CARRIES |= {word: _session_is(state) for word, state in SESSION.items()}
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from gridwitness.mocks.defects import (
     amounts,
     billing,
+    blocks,
     flexibility,
     generation,
     lifecycle,
@@ -31,6 +32,7 @@ __all__ = ["DEFECTS", "Defect"]
 _MODULES = (
     amounts,
     billing,
+    blocks,
     flexibility,
     generation,
     lifecycle,
