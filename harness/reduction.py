@@ -38,8 +38,8 @@ NOTHING_OWED = Commitment(0, Decimal(0), Decimal(0), Decimal(0))
 
 def baseline_of(stated: Iterable[MeterReading], interval: Interval) -> MeterReading | None:
     """Find what would have flowed in the interval itself; None where it is not stated."""
-    start = _in_utc(interval.start)
-    return next((one for one in stated if start and _in_utc(one.start) == start), None)
+    start = in_utc(interval.start)
+    return next((one for one in stated if start and in_utc(one.start) == start), None)
 
 
 def baseline_kwh(
@@ -49,14 +49,14 @@ def baseline_kwh(
 
     Raises BaselineError where the methodology, an instant or a day is missing.
     """
-    event = _in_utc(interval.start)
+    event = in_utc(interval.start)
     if event is None:
         raise BaselineError("E_NO_INSTANT", f"{interval.start} is no instant; give a time zone")
     # One value a day, in kWh: a mean has the unit of what it is the mean of.
     days = [
         Day(start.date(), (one.energy_kwh.copy_negate(),))
         for one in stated
-        if (start := _in_utc(one.start)) is not None and start < event
+        if (start := in_utc(one.start)) is not None and start < event
     ]
     chosen = high_days(parse_methodology(methodology or ""), event.date(), days, ())
     return -average_kw(chosen)[0]
@@ -84,7 +84,7 @@ def counted_kwh(contract: EnergyContract) -> Decimal | None:
     return reduction_kwh(usual, reading) if usual else reading.energy_kwh
 
 
-def _in_utc(text: str | None) -> datetime | None:
+def in_utc(text: str | None) -> datetime | None:
     """Read an instant in UTC; None when it is none, has no zone, or is not of this calendar."""
     try:
         read = datetime.fromisoformat(text or "")

@@ -25,7 +25,7 @@ from gridwitness.acks import Refusal
 from gridwitness.dialects.flexibility import BASELINE, OBJECTIVE, objective_in
 from gridwitness.mocks.actor import Actor, Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
-from gridwitness.reduction import counted_kwh
+from gridwitness.reduction import counted_kwh, in_utc
 from gridwitness.reference_impl import settlement, terms
 from gridwitness.reference_impl.clearing import Bid, clear
 from gridwitness.reference_impl.curves import OfferError
@@ -165,7 +165,7 @@ class ClearingAgent(Actor):
 
     def _shown(self, dialect: str, interval: Interval) -> tuple[Block, ...]:
         """Give what is bought in a market, if anything, as an offer shows it."""
-        market = self._markets.get((dialect, interval.start))
+        market = self._markets.get(_key(dialect, interval))
         sought = market.objective if market else None
         return (replace(sought, slot="offer", at={}),) if sought else ()
 
@@ -480,9 +480,8 @@ class ClearingAgent(Actor):
 
     def _market(self, message: Message) -> Market:
         contract = message.reading.contract
-        start = contract.interval.start if contract and contract.interval else ""
-        key = (message.dialect or "", start)
-        return self._markets.setdefault(key, Market(message.dialect or ""))
+        dialect, interval = message.dialect or "", contract.interval if contract else None
+        return self._markets.setdefault(_key(dialect, interval), Market(dialect))
 
 
 def _report(flows: list[terms.Flow], currency: str) -> SettlementReport:
@@ -534,6 +533,13 @@ def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
         if flow.kind == kind:
             total += flow.amount if flow.payer == entry.participant else -flow.amount
     return total
+
+
+def _key(dialect: str, interval: Interval | None) -> tuple[str, str]:
+    """Tell markets apart by dialect and start, however an instant is written."""
+    start = interval.start if interval else ""
+    begins = in_utc(start)
+    return dialect, begins.isoformat() if begins else start
 
 
 def _offer_id(interval: Interval) -> str:

@@ -11,8 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.flexibility import baseline_in, objective_in
-from gridwitness.dues import instant
-from gridwitness.reduction import baseline_kwh, baseline_of, counted_kwh
+from gridwitness.reduction import baseline_kwh, baseline_of, counted_kwh, in_utc
 from gridwitness.reference_impl.baseline import BaselineError
 from gridwitness.reference_impl.clearing import Bid
 from gridwitness.reference_impl.curves import OfferError
@@ -74,7 +73,7 @@ def offer_shows_what_is_sought(trace: Trace) -> Iterator[Outcome]:
 
 def _when(interval: Interval | None) -> tuple[object, object] | None:
     """Give an interval such that equal ones are equal however they were written."""
-    return interval and (instant(interval.start) or interval.start, interval.duration_h)
+    return interval and (in_utc(interval.start) or interval.start, interval.duration_h)
 
 
 def _plain(objective: Objective | None) -> object:
