@@ -352,8 +352,9 @@ class ClearingAgent(Actor):
             raise AssertionError("an entry is made when its offer is approved")
         heeded = approval if self.conduct.heeds_approval else None
         limit_kw = heeded.approved_max_trade_kw if heeded else None
-        if not entry.is_metered and not self.conduct.buys_whole_target:
-            limit_kw = abs(offered.min_export_kw) / 2
+        sought = objective_in(entry.contract.blocks)
+        if sought is not None and not self.conduct.buys_whole_target:
+            limit_kw = sought.target_kw / 2
         return Bid(entry.participant, offered.curve(), limit_kw)
 
     async def _lock(self, entry: Entry, market: Market) -> bool:

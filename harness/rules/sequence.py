@@ -435,7 +435,7 @@ def _asking(trace: Trace, step: Step) -> list[str]:
     ]
 
 
-def _sender(trace: Trace, step: Step, name: str) -> str | None:
+def _sender(trace: Trace, step: Step, name: str | None) -> str | None:
     if trace.role(name) == step.sender:
         return name
     actors = trace.actors(step.sender)
