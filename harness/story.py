@@ -104,12 +104,14 @@ def protagonists(trace: Trace) -> tuple[str, ...]:
     """Name the actors each of whom the sequence is played for: those who begin it.
 
     Where one alone begins it with several others, it is played for each of these. In a market
-    they are its participants, and a utility that buys.
+    they are its participants, and a utility that buys. What is published before is nobody's
+    exchange yet.
     """
     participants = trace.actors(PARTICIPANT)
-    if participants or not trace.scene.sequence:
+    rows = [step for step in trace.scene.sequence if not step.publishes]
+    if participants or not rows:
         return (*participants, *buyers(trace))
-    first = trace.scene.sequence[0]
+    first = rows[0]
     asking, asked = trace.actors(first.sender), trace.actors(first.receiver)
     return tuple(asked if len(asking) == 1 < len(asked) else asking)
 

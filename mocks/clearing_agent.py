@@ -16,7 +16,6 @@ shown to whoever looks for an offer. Its bid needs neither approval nor lock nor
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -73,7 +72,7 @@ class Entry:
     """One participant of one market: what is agreed, and the message to answer next."""
 
     contract: EnergyContract
-    transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    transaction_id: str
     """The agent's own transaction with the utility."""
     confirm: Message | None = None
     withdrawn: bool = False
@@ -216,7 +215,7 @@ class ClearingAgent(Actor):
             return
         offer_id = offered.offer_id or _offer_id(offered.interval)
         agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
-        entry = Entry(agreed)
+        entry = Entry(agreed, self.new_id())
         if not entry.is_metered:
             await self._take_objective(message, entry)
             return
@@ -453,7 +452,7 @@ class ClearingAgent(Actor):
         owed = [flow for flow in flows if flow.kind == "VIRTUAL_METER_DEVIATION"]
         currency = contract.charges.currency if contract.charges else ""
         account = EnergyContract(
-            contract_id=str(uuid.uuid4()),
+            contract_id=self.new_id(),
             status="ACTIVE",
             offer_id=contract.offer_id,
             participant_id=self.id,
@@ -464,7 +463,7 @@ class ClearingAgent(Actor):
             readings=tuple(entry.reading for entry in metered if entry.reading),
             settlement=_report(owed, currency),
         )
-        await self._ask_utility("update", Entry(account), account, market.dialect)
+        await self._ask_utility("update", Entry(account, self.new_id()), account, market.dialect)
 
     async def _read(self, entry: Entry, market: Market) -> None:
         clearing = entry.contract.clearing
