@@ -705,7 +705,7 @@ PAYLOADS = "/message/contract/commitments/0/commitmentAttributes/intervals/0/pay
         (
             f"{BLOCK}/inputParameters/charges/settlementMode",
             "AS_IT_COMES",
-            "is none of AS_CLEARED",
+            "is none of AS_CLEARED, TWO_SETTLEMENT, ACTUALS_CAPPED, VIRTUAL_METER",
         ),
         (f"{BLOCK}/inputParameters/charges/minorUnit", 5, "is not between 0 and 4"),
         (f"{BLOCK}/inputParameters/charges/minorUnit", -1, "is not between 0 and 4"),

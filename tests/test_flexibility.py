@@ -27,6 +27,7 @@ from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter
 from gridwitness.reduction import baseline_kwh, baseline_of, counted_kwh, reduction_kwh
 from gridwitness.reference_impl.baseline import BaselineError
+from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 from gridwitness.story import AGENT, PARTICIPANT, UTILITY, buyers, story, virtual_meters
 from gridwitness.trace import Step, Trace
@@ -67,10 +68,9 @@ def sequence_of(feature: str) -> tuple[Step, ...]:
     parsed = Parser().parse((ROOT / "features" / feature).read_text("utf-8"))["feature"]
     steps: list[dict[str, Any]] = parsed["children"][0]["background"]["steps"]
     stated = next(step for step in steps if step["text"] == "the message sequence")
-    heading, *rows = (
-        [cell["value"] for cell in row["cells"]] for row in stated["dataTable"]["rows"]
+    return read_sequence(
+        [[cell["value"] for cell in row["cells"]] for row in stated["dataTable"]["rows"]]
     )
-    return tuple(tables.step(dict(zip(heading, row, strict=True))) for row in rows)
 
 
 BINDING = sequence_of("demand_flexibility/binding_market.feature")
