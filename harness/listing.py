@@ -63,6 +63,11 @@ def available_kwh(offer: Offer) -> Decimal | None:
     return _number(_item(offer, "availableQuantity"))
 
 
+def max_power_kw(offer: Offer) -> Decimal | None:
+    """Give the highest power that its resource can give or take."""
+    return _number(_item(offer, "maxPowerKW"))
+
+
 def _terms(offer: Offer) -> list[Term]:
     return [term for role in offer.deal.roles for term in role.terms] if offer.deal else []
 
@@ -115,7 +120,7 @@ def _is_text(block: Block | None, wanted: str | None) -> bool:
 
 
 def _reaches(offer: Offer, min_kw: Decimal) -> bool:
-    power_kw = _number(_item(offer, "maxPowerKW"))
+    power_kw = max_power_kw(offer)
     return power_kw is not None and power_kw >= min_kw
 
 

@@ -246,6 +246,7 @@ class Deal(View):
 
     status is PENDING, ACTIVE, COMPLETED or TERMINATED in every dialect. provider_id answers
     (BPP), customer_id asks (BAP). Each payment is rounded by itself, to minor_unit decimals.
+    arrival: when the customer is awaited; grace_h: how long after it what is reserved is kept.
     """
 
     contract_id: str | None = None
@@ -255,6 +256,8 @@ class Deal(View):
     provider_id: str | None = None
     customer_id: str | None = None
     interval: Interval | None = None
+    arrival: Interval | None = None
+    grace_h: Fraction | None = None
     roles: tuple[Role, ...] = ()
     dues: tuple[Due, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -267,6 +270,10 @@ class Deal(View):
 
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles if role.name == name), None)
+
+    def term(self, name: str) -> Term | None:
+        """Find a quantity of any role by its name."""
+        return next((t for role in self.roles for t in role.terms if t.name == name), None)
 
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)

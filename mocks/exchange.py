@@ -296,17 +296,18 @@ class Player(Actor):
         """Say what the row carries, beside what is agreed so far."""
         known = thread.known
         known.telling = {}
+        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
+        if status is not None:
+            known.deal = replace(known.deal, status=status)
         for word in step.carries:
             if word in WORDS:
                 WORDS[word](known)
                 known.stated.add(word)
         if action == "discover":
-            return Say(intent=Intent(interval=self._facts.interval))
+            asked = self._facts.search or Intent(interval=None)
+            return Say(intent=replace(asked, interval=self._facts.interval))
         if action == "on_discover":
             return Say(offers=(known.offer(),))
-        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
-        if status is not None:
-            known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
             deal = narrowed(deal)

@@ -71,13 +71,13 @@ def _offer(row: tables.Row, interval: Interval) -> Offer:
             interval=delivered,
             roles=(Role(name=PROSUMER, terms=terms), Role(name=CONSUMER)),
         ),
-        blocks=tuple(_blocks(row)),
+        blocks=tuple(thing(row)),
         valid_until=_until(row.get("valid", ""), delivered),
         is_active=row.get("state", "") != "withdrawn",
     )
 
 
-def _blocks(row: tables.Row) -> Iterable[Block]:
+def thing(row: tables.Row) -> Iterable[Block]:
     """Give what a thing is, in the order in which its block is read."""
     if row.get("power"):
         yield Block(slot="item", name="maxPowerKW", data=tables.quantity(row["power"], "kW"))

@@ -46,6 +46,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "charging",
     "catalogue",
 )
 """The modules that define rules; a test holds the list complete."""
