@@ -140,7 +140,7 @@ class Known:
         self._deliver(told)
         for block in told.blocks:
             if block.slot == "contract":
-                self.deal = replace(self.deal, blocks=_with_block(self.deal.blocks, block))
+                self.deal = replace(self.deal, blocks=with_block(self.deal.blocks, block))
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
@@ -237,7 +237,7 @@ def with_role(deal: Deal, role: Role) -> Deal:
     return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
 
 
-def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
     return (*others, block)
 
@@ -262,7 +262,7 @@ def _tariff(known: Known) -> None:
             mend="state the tariff, or let the row carry something else",
         )
     block = Block(slot="contract", name="tariff", data=known.facts.tariff)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _formulas(known: Known) -> None:
@@ -383,7 +383,7 @@ def _telemetry(known: Known) -> None:
 
 def _tell(known: Known, block: Block) -> None:
     """Tell a block in the message under way."""
-    known.telling["blocks"] = _with_block(known.telling.get("blocks", known.deal.blocks), block)
+    known.telling["blocks"] = with_block(known.telling.get("blocks", known.deal.blocks), block)
 
 
 def _observe(known: Known, at: datetime) -> None:
@@ -413,7 +413,7 @@ def _objective(known: Known) -> None:
         )
     data = typed("EnergyObjective", dict(known.facts.stay.objective))
     block = Block(slot="contract", name="objective", data=data)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _notice(known: Known) -> None:

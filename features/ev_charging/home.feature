@@ -44,7 +44,7 @@ Feature: A car is charged at home on a rate
       | charging operator | guarantee | 2.50 INR/kWh |
     And the stay
       | to charge | by             | at most      |
-      | 23 kWh    | 07:00 next day | 5.50 INR/kWh |
+      | 23 kWh    | 07:00 next day | 5.10 INR/kWh |
     And the tariff
       | dimension | price        | VAT | from  | until | to energy |
       | energy    | 9.15 INR/kWh | 5%  | 18:00 | 22:00 |           |

@@ -98,17 +98,18 @@ def states_of_a_session_follow_one_another(trace: Trace) -> Iterator[Outcome]:
         for message, deal in charge.told:
             state = charging.state(deal)
             if state is None or state not in FOLLOW:
-                continue  # SHP-005 knows the names
+                continue  # SHP knows the names
             block = deal.block("fulfilment", "sessionStatus")
+            follows = state in (before, *FOLLOW[before])
             yield outcome(
-                state in (before, *FOLLOW[before]),
+                follows,
                 by=message.sender,
                 message=message,
                 observed=f"{state} after {before or 'nothing'}",
                 expected=" or ".join(FOLLOW[before]) or "no other state",
                 pointer=block.pointer() if block else "",
             )
-            before = state
+            before = state if follows else before
 
 
 # -- what is measured -------------------------------------------------------------------
