@@ -79,7 +79,10 @@ def telemetry(deal: Deal) -> tuple[Span, ...]:
     block = deal.block("fulfilment", "telemetry")
     series = Cursor(block.data if block else None, "", [])
     period = series / "intervalPeriod"
-    begin, length_s = instant((period / "start").text()), duration_s((period / "duration").text() or "")
+    begin, length_s = (
+        instant((period / "start").text()),
+        duration_s((period / "duration").text() or ""),
+    )
     if begin is None or length_s is None or not 0 < length_s <= LONGEST_S:
         return ()
     return tuple(_spans(series, begin, timedelta(seconds=float(length_s))))

@@ -109,7 +109,7 @@ class Player(Actor):
 
     async def begin(self) -> None:
         """Open a thread and play it until all rows of it have come, or nothing more comes."""
-        thread = self._open(Deal(interval=self._facts.interval))
+        thread = self._open(Deal(interval=self._facts.asked))
         self._advance(thread)
         mine = {s.name for s in self._sequence if self.role in (s.sender, s.receiver)}
         long = any(step.after_all for step in self._sequence)
@@ -305,7 +305,7 @@ class Player(Actor):
                 known.stated.add(word)
         if action == "discover":
             asked = self._facts.search or Intent(interval=None)
-            return Say(intent=replace(asked, interval=self._facts.interval))
+            return Say(intent=replace(asked, interval=self._facts.asked))
         if action == "on_discover":
             return Say(offers=(known.offer(),))
         deal = known.said()

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class Stay:
     """What a driver says of a stay: when it comes, what it wants to have charged by when.
 
-    objective: an EnergyObjective's members. given_up: when somebody gives the reservation up.
+    hours: from when to when the car is there, where it is longer than it is charged. objective:
+    an EnergyObjective's members. given_up: when somebody gives the reservation up.
     """
 
+    hours: Interval | None = None
     arrival: Interval | None = None
     grace_h: Fraction | None = None
     objective: Mapping[str, Json] | None = None

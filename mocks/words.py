@@ -81,6 +81,11 @@ class Facts:
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def asked(self) -> Interval:
+        """The hours that are asked for: of the stay, where who answers plans within them."""
+        return self.stay.hours or self.interval
+
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
         return next((party.role for party in self.parties if party.name == name), "")
@@ -151,7 +156,7 @@ class Known:
             self.deal = replace(
                 offer.deal,
                 offer_id=offer.offer_id,
-                interval=offer.deal.interval or self.facts.interval,
+                interval=offer.deal.interval or self.facts.asked,
                 at={},
             )
 
@@ -185,7 +190,7 @@ class Known:
                 deal,
                 status="PENDING",
                 contract_id=None,
-                interval=self.facts.interval,
+                interval=self.facts.asked,
                 roles=roles,
                 resource_id=RESOURCE,
             ),
@@ -416,6 +421,11 @@ def _objective(known: Known) -> None:
     known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
+def _plan(known: Known) -> None:
+    """Choose the hours of the delivery among those that are asked for."""
+    known.deal = replace(known.deal, interval=known.facts.interval)
+
+
 def _notice(known: Known) -> None:
     """State how long before the reserved hours they are given up; below zero is after."""
     at, interval = known.facts.stay.given_up, known.deal.interval
@@ -491,6 +501,7 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "completed": _completed,
     "arrival window": _arrival,
     "objective": _objective,
+    "plan": _plan,
     "notice": _notice,
     "shortfall": _shortfall,
 } | {word: _session(state) for word, state in SESSION.items()}

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 @given("the parties", target_fixture="parties")
 def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
-    rows = tables.rows(datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"])
+    rows = tables.rows(
+        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"]
+    )
     return tuple(replace(tables.party(row), thing=tuple(listings.thing(row))) for row in rows)
 
 
@@ -63,7 +65,8 @@ def the_charging_session(datatable: list[list[str]]) -> tuple[ChargingPeriod, ..
 
 @given("the stay", target_fixture="stay")
 def the_stay(datatable: list[list[str]]) -> Stay:
-    may = ["arrives from", "until", "grace", "to charge", "by", "at most", "given up"]
+    there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
+    may = [*there, "to charge", "by", "at most"]
     return tables.stay(tables.rows(datatable, needs=[], may=may))
 
 

@@ -17,8 +17,8 @@ from gridwitness.dialects.blocks import typed
 from gridwitness.errors import UserError
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
-from gridwitness.mocks.stay import Stay
 from gridwitness.mocks.spoilt import FAULTS, Fault
+from gridwitness.mocks.stay import Stay
 from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
@@ -226,9 +226,11 @@ def stay(table: Sequence[Row]) -> Stay:
     if len(table) != 1:
         raise UserError(f"{len(table)} rows", where="the stay", mend="write one row")
     row = {column: cell for column, cell in table[0].items() if cell}
-    arrival = [row[column] for column in ("arrives from", "until") if column in row]
+    arrival = [row[column] for column in ("arrives from", "arrives until") if column in row]
     grace, target = row.get("grace"), row.get("to charge")
+    hours = [row[column] for column in ("parked from", "parked until") if column in row]
     return Stay(
+        hours=interval(hours[0], hours[-1]) if hours else None,
         arrival=interval(arrival[0], arrival[-1]) if arrival else None,
         grace_h=Fraction(quantity(grace, "min")) / 60 if grace else None,
         objective=_objective(row, target) if target else None,

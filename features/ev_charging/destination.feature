@@ -51,7 +51,6 @@ Feature: A car is charged at a destination
     When the exchange runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
-    And the exchange keeps BIL-003
     And the exchange keeps BIL-006
     And the exchange keeps EVC-015
 

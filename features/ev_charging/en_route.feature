@@ -31,8 +31,8 @@ Feature: A car is charged on its way
       | ev app | charging operator | ENERGY | bill    |
     And a delivery from 18:00 to 20:00
     And the stay
-      | arrives from | until | grace  |
-      | 18:05        | 18:20 | 10 min |
+      | arrives from | arrives until | grace  |
+      | 18:05        | 18:20         | 10 min |
     And the terms
       | role   | term   | value  |
       | ev app | wanted | 31 kWh |

@@ -37,8 +37,8 @@ Feature: A driver does not come
       | energy    | 19.75 INR/kWh | 18% |
     And a delivery from 18:00 to 20:00
     And the stay
-      | arrives from | until | grace  | given up |
-      | 18:05        | 18:20 | 12 min | 18:32    |
+      | arrives from | arrives until | grace  | given up |
+      | 18:05        | 18:20         | 12 min | 18:32    |
 
   Scenario: A reservation lapses with its fee once the grace is over
     When the exchange runs

@@ -255,11 +255,11 @@ def _asked_at(charge: Charge, state: str) -> datetime | None:
 def energy_is_charged_in_the_agreed_hours(trace: Trace) -> Iterator[Outcome]:
     """What is charged is charged within the hours that were agreed."""
     for message, deal in _told(trace):
-        record, interval = charging.record_of(deal), deal.interval
-        start, end = instant(interval.start) if interval else None, charging.end_of(interval)
-        if record is None or start is None or end is None:
+        record = charging.record_of(deal)
+        agreed = _hours_of(deal.interval) if deal.interval else None
+        if record is None or agreed is None:
             continue
-        meter = Meter(record)
+        (start, end), meter = agreed, Meter(record)
         beyond_kwh = meter.total_kwh - (meter.until(end) - meter.until(start))
         yield outcome(
             beyond_kwh <= 0,
@@ -279,7 +279,9 @@ def nothing_flows_while_a_session_is_cut_off(trace: Trace) -> Iterator[Outcome]:
         if charge.record is None or charge.recorded is None or not gaps:
             continue
         meter = Meter(charge.record)
-        flowed_kwh = sum((meter.until(end) - meter.until(start) for start, end in gaps), Fraction(0))
+        flowed_kwh = sum(
+            (meter.until(end) - meter.until(start) for start, end in gaps), Fraction(0)
+        )
         yield outcome(
             flowed_kwh <= 0,
             by=charge.recorded.message.sender,
@@ -555,3 +557,35 @@ def what_is_offered_fits_the_search(trace: Trace) -> Iterator[Outcome]:
                     expected="offers of what was searched for",
                     pointer=offer.pointer(),
                 )
+
+
+@rule(
+    "EVC-016",
+    "MUST",
+    source="docs/lifecycle.md, what is carried: a slot is chosen until confirm",
+    judges=(CHARGING_OPERATOR,),
+    when_stated=True,
+)
+def plan_lies_within_what_was_asked(trace: Trace) -> Iterator[Outcome]:
+    """The hours that an operator agrees to lie within those that its customer asked for."""
+    for charge in _charges(trace):
+        asked: Interval | None = None
+        for message, deal in charge.told:
+            if not message.is_callback:
+                asked = deal.interval or asked
+            elif asked is not None and deal.interval is not None:
+                ours, theirs = _hours_of(deal.interval), _hours_of(asked)
+                if ours is not None and theirs is not None:
+                    yield outcome(
+                        theirs[0] <= ours[0] and ours[1] <= theirs[1],
+                        by=message.sender,
+                        message=message,
+                        observed=f"from {ours[0].isoformat()} to {ours[1].isoformat()}",
+                        expected=f"in {theirs[0].isoformat()} to {theirs[1].isoformat()}",
+                        pointer=deal.interval.pointer(),
+                    )
+
+
+def _hours_of(interval: Interval) -> tuple[datetime, datetime] | None:
+    start, end = instant(interval.start), charging.end_of(interval)
+    return None if start is None or end is None else (start, end)

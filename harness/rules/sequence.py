@@ -82,6 +82,7 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
     "arrival window": lambda said: said.deal and said.deal.arrival,
     "objective": lambda said: said.deal and said.deal.block("contract", "objective"),
+    "plan": lambda said: said.deal and said.deal.interval,
     "notice": lambda said: said.deal and said.deal.term("notice"),
     "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
     **{word: _session_is(state) for word, state in SESSION.items()},

@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 FOLDER = "ev_charging"
 EVENING, SHORT = "A visit over the evening peak", "A short stop"
 BROKEN_OFF, CUT_OFF = "A charge that breaks off", "An interrupted charge"
-NIGHT, WEEKEND = "A night over midnight", "What is missing"
-IN_TIME, LAST_MINUTE, LAPSES = "A driver who comes in time", "A driver who cancels a minute", "A reser"
+NIGHT, WEEKEND = "A charge waits for the night", "What is missing"
+IN_TIME, LAST_MINUTE, LAPSES = (
+    "A driver who comes in time",
+    "A driver who cancels a minute",
+    "A reser",
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -253,6 +257,27 @@ def _dearer_tariff(deal: Deal) -> Deal:
     return replace(dearer, bill=deals.tariff_bill(dearer, priced, energy_kwh, is_due=False))
 
 
+def _longer_plan(deal: Deal) -> Deal:
+    """Plan for an hour and a half more, and quote for that."""
+    tariff, interval = deals.tariff_in(deal), deal.interval
+    if interval is None:
+        return deal
+    longer = replace(interval, duration_h=interval.duration_h + Fraction(3, 2))
+    planned = replace(deal, interval=longer)
+    if tariff is None or deal.bill is None:
+        return planned
+    energy_kwh = deal.bill.energy_kwh or Decimal(0)
+    priced = deals.trade_cost(tariff, longer, energy_kwh)
+    return replace(planned, bill=deals.tariff_bill(planned, priced, energy_kwh, is_due=False))
+
+
+def _planning_longer(action: str, reading: Reading) -> Reading:
+    """Plan for longer towards the utility and towards the driver."""
+    if reading.deal is None or action not in ("init", "on_init"):
+        return reading
+    return replace(reading, deal=_longer_plan(reading.deal))
+
+
 def _other_connector(action: str, reading: Reading) -> Reading:
     """Offer chargers of another connector than the one that is asked for."""
     if action != "on_discover":
@@ -394,8 +419,17 @@ DEFECTS = (
     _defect(
         "adds-to-the-utilitys-tariff",
         "EVC-014",
-        "passes the utility's tariff on with ten paisa more in every price",
+        "passes the utility's tariff on with ten paisa more in every price, until it is confirmed",
         in_deal("on_init", _dearer_tariff),
+        "home",
+        NIGHT,
+        also=("LIN-014",),
+    ),
+    _defect(
+        "plans-beyond-the-stay",
+        "EVC-016",
+        "plans to charge until half an hour after the car is to leave",
+        Conduct(views=_planning_longer),
         "home",
         NIGHT,
     ),
