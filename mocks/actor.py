@@ -10,11 +10,9 @@ acknowledgement is sent, then the handler of the action runs as a task.
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -24,6 +22,7 @@ from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import dump_json
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.mocks.draws import AT_RANDOM, Draws
 from gridwitness.mocks.spoilt import Fault, Signing
 from gridwitness.protocol import (
     PUBLISHING,
@@ -98,8 +97,8 @@ class Setting:
     """What all actors of a run share.
 
     stranger is registered but takes no part: its key signs what it must not. patience
-    scales every deadline that is read from a message's ttl; names maps a subscriber id to
-    the name its actor has in the scenario.
+    scales every deadline that is read from a message's ttl; draws gives what no scenario
+    states; names maps a subscriber id to the name its actor has in the scenario.
     """
 
     wire: Wire
@@ -107,6 +106,7 @@ class Setting:
     tongues: Mapping[str, Tongue]
     stranger: Signer
     patience: float = 1.0
+    draws: Draws = AT_RANDOM
     names: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -145,7 +145,7 @@ class Actor:
         self._waiting: dict[str, asyncio.Queue[tuple[str, Message | None]]] = {}
         """By transaction: the callbacks that came, each with what of it is usable."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_message_id = str(uuid.uuid4())
+        self._last_message_id = ""
         self._opened: set[str] = set()
         """The transactions in which something was asked."""
         self._asked: set[str | None] = set()
@@ -274,7 +274,7 @@ class Actor:
         if not is_known(inbound.action):
             text = f"there is no action {inbound.action}"
             yield "unknown action", Refusal(404, "NET_NOT_IMPLEMENTED", text)
-        if not message.is_callback and _is_over(envelope):
+        if not message.is_callback and self._is_over(envelope):
             yield "too late", Refusal(400, "CTX_TTL_EXPIRED", "its time to live is over")
 
     def _whims(self, message: Message) -> Iterator[tuple[str, Refusal]]:
@@ -312,7 +312,7 @@ class Actor:
         form = tongue.edition.ack_form_for(tongue.strictness) if tongue else "nested"
         if refusal and tongue:
             refusal = replace(refusal, code=write_code(refusal.code, tongue.edition.error_codes))
-        body = write_ack(form, envelope, _now(), refusal)
+        body = write_ack(form, envelope, self._now(), refusal)
         status = refusal.http_status if refusal else 200
         told = {"www-authenticate": self._challenge()} if status == HTTPStatus.UNAUTHORIZED else {}
         request = signing.parse_header(message.headers.get("authorization", ""))
@@ -439,7 +439,7 @@ class Actor:
             bpp_uri=asked[1],
             transaction_id=transaction_id,
             message_id=message_id,
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=ttl,
         )
 
@@ -454,7 +454,7 @@ class Actor:
         self, action: str, whom: Record, say: Say, dialect: str, ttl: str, fault: Fault
     ) -> None:
         """Send a spoilt request, in a transaction of its own, before the right one."""
-        transaction_id = str(uuid.uuid4())
+        transaction_id = self.new_id()
         if fault.waits:
             await self.ask(
                 action,
@@ -513,7 +513,7 @@ class Actor:
             **own,
             action=action,
             version=VERSION,
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=TTL,
             at={},
         )
@@ -559,7 +559,7 @@ class Actor:
             bpp_uri=self.uri,
             transaction_id=transaction_id,
             message_id=self._message_id(),
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=TTL,
         )
         sent = await self._send(envelope, say, dialect, whom, wait_s=None)
@@ -617,7 +617,7 @@ class Actor:
         )
 
     def _sign(self, raw: bytes, edition: Edition, chain: str | None, how: Signing = AS_EVER) -> str:
-        created_s = int(time.time()) + how.created_in_s
+        created_s = int(self.setting.wire.clock.now().timestamp()) + how.created_in_s
         life_s = self.conduct.signature_life_s if how.life_s is None else how.life_s
         signer, stranger = self._signer, self.setting.stranger
         if self.conduct.signs_as is not None:
@@ -640,9 +640,29 @@ class Actor:
         )
 
     def _message_id(self) -> str:
-        if not self.conduct.reuses_message_ids:
-            self._last_message_id = str(uuid.uuid4())
+        if not (self.conduct.reuses_message_ids and self._last_message_id):
+            self._last_message_id = self.new_id()
         return self._last_message_id
+
+    def new_id(self) -> str:
+        """Draw an id of its own."""
+        return self.setting.draws.new_id(self.name)
+
+    # -- the time of day ------------------------------------------------------------
+
+    def _now(self) -> str:
+        now = self.setting.wire.clock.now()
+        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _is_over(self, envelope: Envelope) -> bool:
+        """Tell whether the time to live of a message is over; False when that cannot be told."""
+        lives_s = duration_s(envelope.ttl) if envelope.ttl else None
+        try:
+            written = datetime.fromisoformat(envelope.timestamp or "")
+            late = self.setting.wire.clock.now() - written
+        except (ValueError, TypeError, OverflowError):
+            return False
+        return lives_s is not None and late.total_seconds() > float(lives_s) + CLOCKS_DIFFER_S
 
 
 _HONEST = Fault("", honest=True)
@@ -660,24 +680,9 @@ def _identity(message: Message) -> tuple[str | None, str]:
     return message.reading.envelope.message_id, signed
 
 
-def _is_over(envelope: Envelope) -> bool:
-    """Tell whether the time to live of a message is over; False when that cannot be told."""
-    lives_s = duration_s(envelope.ttl) if envelope.ttl else None
-    try:
-        written = datetime.fromisoformat(envelope.timestamp or "")
-        late = datetime.now(UTC) - written
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return lives_s is not None and late.total_seconds() > float(lives_s) + CLOCKS_DIFFER_S
-
-
 def error(code: str, text: str) -> Say:
     """Say that something went wrong."""
     return Say(error=ProtocolError(code=code, text=text))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def rest(actors: Sequence[Actor]) -> None:

@@ -8,9 +8,7 @@ right about the answer (rules.catalogue).
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from gridwitness.views import Bill, Catalogue, Part, PublishResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.mocks.sandbox import Sandbox
@@ -43,6 +42,10 @@ PUBLISH = {"order": "catalog_publish", "contract": "catalog/publish"}
 """What publishing is called in each dialect."""
 
 
+PAGE_OFFERS = 10
+"""So many offers stand on a page unless a scenario says otherwise."""
+
+
 @dataclass(frozen=True)
 class Fair:
     """What a scenario says of a catalogue.
@@ -56,7 +59,7 @@ class Fair:
 
     publications: Mapping[str, Sequence[Sequence[Offer]]]
     intent: Intent
-    page_offers: int
+    page_offers: int = PAGE_OFFERS
     turns_away: bool = False
     patience: float = 1.0
     broken: tuple[str, Conduct] | None = None
@@ -75,11 +78,19 @@ class CatalogueService(Actor):
     role = CATALOGUE
     side = "BPP"
 
-    def __init__(
-        self, setting: Setting, name: str, signer: Signer, fair: Fair, conduct: Conduct = RIGHT
+    def __init__(  # noqa: PLR0913 (an actor, and how it answers)
+        self,
+        setting: Setting,
+        name: str,
+        signer: Signer,
+        conduct: Conduct = RIGHT,
+        *,
+        page_offers: int = PAGE_OFFERS,
+        turns_away: bool = False,
     ) -> None:
         super().__init__(setting, name, signer, conduct)
-        self._fair = fair
+        self._page_offers = page_offers
+        self._turns_searches_away = turns_away
         self._index: dict[tuple[str | None, str | None], list[Catalogue]] = {}
         """By publisher and catalogue: every version, latest last."""
 
@@ -94,7 +105,7 @@ class CatalogueService(Actor):
             yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
 
     def _turns_away(self, message: Message) -> Refusal | None:
-        if message.action == "discover" and self._fair.turns_away and not self._found(message):
+        if message.action == "discover" and self._turns_searches_away and not self._found(message):
             return self.offers_nothing(message)
         return super()._turns_away(message)
 
@@ -117,7 +128,7 @@ class CatalogueService(Actor):
         await self.reply(message, Say(results=tuple(results)))
 
     async def _find(self, message: Message) -> None:
-        found, size = self._found(message), self._fair.page_offers
+        found, size = self._found(message), self._page_offers
         pages = [found[n : n + size] for n in range(0, len(found), size)] or [[]]
         for page in pages:
             catalogues = tuple(_together(list(group)) for _, group in groupby(page, key=_shelf))
@@ -144,7 +155,7 @@ class CatalogueService(Actor):
                 )
 
     def _is_given(self, entry: Entry, intent: Intent) -> bool:
-        (catalogue, offer), lists, now = entry, self.conduct.lists, datetime.now(UTC)
+        (catalogue, offer), lists, now = entry, self.conduct.lists, self.setting.wire.clock.now()
         if not (catalogue.is_active and offer.is_active) and "withdrawn" not in lists:
             return False
         if not listing.is_valid(offer, now, now) and "expired" not in lists:
@@ -185,7 +196,7 @@ class Provider(Actor):
             service,
             Say(catalogues=(catalogue,), offers=catalogue.offers),
             dialect=dialect,
-            transaction_id=str(uuid.uuid4()),
+            transaction_id=self.new_id(),
         )
         results = answer.reading.results if answer else ()
         return any(result.status == "ACCEPTED" for result in results)
@@ -232,7 +243,7 @@ class Searcher(Actor):
     ) -> None:
         super().__init__(setting, name, signer, conduct)
         self._dialect = dialect
-        self._transaction_id = str(uuid.uuid4())
+        self._transaction_id = self.new_id()
         self._pages: list[Reading] = []
         self._came = asyncio.Condition()
 
@@ -281,7 +292,7 @@ class Searcher(Actor):
             return
         wanted = replace(
             offer.deal,
-            contract_id=str(uuid.uuid4()),
+            contract_id=self.new_id(),
             status="PENDING",
             offer_id=offer.offer_id,
             provider_id=offer.provider_id,
@@ -328,7 +339,12 @@ def play(
     service = None
     if sandbox.outsider is None:
         service = CatalogueService(
-            setting, CATALOGUE, sandbox.signer(CATALOGUE), fair, fair.conduct(CATALOGUE)
+            setting,
+            CATALOGUE,
+            sandbox.signer(CATALOGUE),
+            fair.conduct(CATALOGUE),
+            page_offers=fair.page_offers,
+            turns_away=fair.turns_away,
         )
     actors: list[Actor] = [*providers, searcher, *([service] if service else [])]
     for actor in actors:
@@ -377,19 +393,20 @@ async def _run(  # noqa: PLR0913 (the cast of a catalogue)
     if not await searcher.search(record, fair.intent):
         return
     if service is None:  # nobody tells which page is the last: what is wanted is waited for
-        await searcher.find(_wanted(fair), float(duration_s(TTL) or 0) * fair.patience)
+        now = searcher.setting.wire.clock.now()
+        wanted = _wanted(providers, fair, now)
+        await searcher.find(wanted, float(duration_s(TTL) or 0) * fair.patience)
     else:
         await rest([service, searcher])
 
 
-def _wanted(fair: Fair) -> frozenset[str]:
+def _wanted(providers: Sequence[Provider], fair: Fair, now: datetime) -> frozenset[str]:
     """Name what a search has to find: of the last publications what is valid and fits."""
-    now = datetime.now(UTC)
     return frozenset(
         offer.offer_id
-        for shelves in fair.publications.values()
-        for offer in shelves[-1]
+        for provider in providers
+        for offer in fair.publications[provider.name][-1]
         if offer.is_active
         and listing.is_valid(offer, now, now)
-        and listing.fits(offer, fair.intent.provider_id, fair.intent)
+        and listing.fits(offer, provider.id, fair.intent)
     )

@@ -9,7 +9,6 @@ Whatever somebody else has said already is passed on as it was said.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import SESSION
 from gridwitness.views import (
@@ -110,17 +110,20 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed.
+    telling holds what the message under way tells beside what is agreed; observed is when
+    the last thing was so that this party told of; new_id draws an id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    new_id: Callable[[], str]
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     course: Course = field(default_factory=Course)
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    observed: datetime | None = None
 
     # -- hearing --------------------------------------------------------------------
 
@@ -179,7 +182,7 @@ class Known:
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
         )
         return Offer(
-            offer_id=f"offer-of-{self.own_id}",
+            offer_id=_offer_id(self.own_id),
             provider_id=self.own_id,
             pricing_model=None,
             clearing_agent_id=None,
@@ -213,8 +216,9 @@ class Known:
             deal = with_role(deal, role)
         return replace(
             deal,
-            contract_id=deal.contract_id or str(uuid.uuid4()),
+            contract_id=deal.contract_id or self.new_id(),
             status=deal.status or "PENDING",
+            offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
             customer_id=self.facts.ids[customer.name],
@@ -235,6 +239,10 @@ class Known:
 RESOURCE = "energy"
 
 
+def _offer_id(provider_id: str) -> str:
+    return f"offer-of-{provider_id}"
+
+
 def with_role(deal: Deal, role: Role) -> Deal:
     """Put a role in the place of the one of its name, or behind all others."""
     if deal.role(role.name) is None:
@@ -253,6 +261,12 @@ def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 def _terms(known: Known) -> None:
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
+    if not terms and not any(role.terms for role in known.deal.roles):
+        raise UserError(
+            f"the {known.party.role} is to carry terms, and nobody has stated any",
+            where="the message sequence",
+            mend="state a term of that role, or let the row carry something else",
+        )
     known.deal = with_role(known.deal, replace(own, terms=terms))
 
 
@@ -393,6 +407,7 @@ def _tell(known: Known, block: Block) -> None:
 
 def _observe(known: Known, at: datetime) -> None:
     """Tell when what the message under way tells was so."""
+    known.observed = at
     _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
@@ -486,6 +501,23 @@ def _settlement(known: Known) -> None:
 
 def _completed(known: Known) -> None:
     known.deal = replace(known.deal, status="COMPLETED")
+
+
+def happens(facts: Facts, word: str) -> datetime | None:
+    """Give the instant before which nobody can tell of something; None: it is only said."""
+    if word == "meter reading":
+        return end_of(facts.interval)
+    if not facts.session:
+        return None
+    first, last = facts.session[0], facts.session[-1]
+    return {
+        "session requested": first.start,
+        "session active": first.start,
+        "telemetry": first.end,
+        "session stopping": last.end,
+        "session completed": last.end,
+        "charge detail record": last.end,
+    }.get(word)
 
 
 WORDS: dict[str, Callable[[Known], None]] = {

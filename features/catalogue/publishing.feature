@@ -30,7 +30,7 @@ Feature: What a provider publishes last is what its catalogue holds
   Scenario: An offer that is over is not found
     Given the providers publish
       | provider | offer       | energy | price        | valid                |
-      | school   | school-old  | 8 kWh  | 4.40 INR/kWh | until 10 minutes ago |
+      | school   | school-old  | 8 kWh  | 6.40 INR/kWh | until 10 minutes ago |
       | school   | school-new  | 8 kWh  | 5.20 INR/kWh | for 45 minutes       |
       | temple   | temple-noon | 3 kWh  | 5.60 INR/kWh | for 1440 minutes     |
     When the catalogue is searched

@@ -54,23 +54,3 @@ Feature: Who searches a catalogue finds what all providers have published
     When the catalogue is searched
     Then the messages follow the sequence
     And the exchange keeps CAT-005
-
-  Scenario: A long answer comes in pages, and the cheapest stands on the last
-    Given the providers publish
-      | provider | offer    | energy  | price        |
-      | school   | school-a | 2 kWh   | 6.10 INR/kWh |
-      | school   | school-b | 2 kWh   | 6.05 INR/kWh |
-      | temple   | temple-a | 3 kWh   | 5.95 INR/kWh |
-      | temple   | temple-b | 3 kWh   | 5.90 INR/kWh |
-      | farm     | farm-a   | 9 kWh   | 5.85 INR/kWh |
-      | farm     | farm-b   | 9 kWh   | 5.80 INR/kWh |
-      | mill     | mill-a   | 1.5 kWh | 5.75 INR/kWh |
-    And the search
-      | page     |
-      | 3 offers |
-    When the catalogue is searched
-    Then the messages follow the sequence
-    And the exchange keeps CAT-004
-    And the exchange keeps CAT-006
-    And the exchange keeps CAT-012
-    And the exchange keeps CAT-013

@@ -123,7 +123,7 @@ def _read_expression(expression: str) -> tuple[dict[str, str], bool]:
         names = [name.removeprefix("beckn:") for name in _NAME.findall(match[1])]
         is_provider = names[-2:] == ["provider", "id"] or names[-1:] == ["providerId"]
         about = "provider" if is_provider else (names or [""])[-1]
-        known = _KNOWN.get(about) == match[2]
+        known = _KNOWN.get(about) == match[2] and _WAY.issuperset(names[:-1])
         is_text = match[3].startswith("'")
         if not known or about in asked or is_text is (about == "maxPowerKW"):
             is_whole = False
@@ -132,6 +132,9 @@ def _read_expression(expression: str) -> tuple[dict[str, str], bool]:
     rest = _NAMED.sub("", _CONDITION.sub("", expression))
     return asked, is_whole and _REST.fullmatch(rest) is not None
 
+
+_WAY = {"items", "itemAttributes", "resources", "resourceAttributes", "provider", "tradeWindow"}
+"""What a path may lead through; a path through anything else is about something else."""
 
 _KNOWN = {
     "connectorType": "==",

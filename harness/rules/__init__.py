@@ -42,6 +42,7 @@ FAMILIES = (
     "linked_data",
     "amounts",
     "interval_tables",
+    "blocks",
     "specification",
     "lifecycle",
     "lineage",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from gridwitness.mocks.defects import (
     amounts,
     billing,
+    blocks,
     catalogue,
     charging,
     generation,
@@ -32,6 +33,7 @@ __all__ = ["DEFECTS", "Defect"]
 _MODULES = (
     amounts,
     billing,
+    blocks,
     catalogue,
     charging,
     generation,

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     ChangeCatalogue = Callable[[Catalogue], Catalogue]
 
-SEARCH, PUBLISHED = "discovery/search.feature", "catalogue/publishing.feature"
+SEARCH, PAGES = "discovery/search.feature", "discovery/pages.feature"
+PUBLISHED = "catalogue/publishing.feature"
 
 
 def _in_catalogues(change: ChangeCatalogue, *, publishes: bool) -> Conduct:
@@ -203,8 +204,9 @@ DEFECTS = (
         "CAT-012",
         "refuses the pages that answer its search",
         Conduct(refuses_actions=frozenset({"on_discover"})),
-        "A long answer",
+        "The cheapest offer",
         role=CONSUMER,
+        feature=PAGES,
         also=("ORD-005",),
     ),
     _defect(
@@ -212,8 +214,9 @@ DEFECTS = (
         "CAT-013",
         "takes the cheapest of the first page for the cheapest of all",
         Conduct(reads_every_page=False),
-        "A long answer",
+        "The cheapest offer",
         role=CONSUMER,
+        feature=PAGES,
     ),
     _defect(
         "selects-from-an-old-copy",
