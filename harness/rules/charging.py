@@ -21,7 +21,7 @@ from gridwitness.acks import ACK
 from gridwitness.charging import FOLLOW, Meter
 from gridwitness.dues import instant
 from gridwitness.rules import outcome, rule
-from gridwitness.story import CHARGING_OPERATOR, EV_APP, UTILITY
+from gridwitness.story import BAP, BAP_AND_BPP, BPP, CHARGING_OPERATOR, EV_APP, UTILITY
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ RECORDS = "OCPI 2.2.1, mod_cdrs"
 OBJECTIVES = "beckn/DEG, building blocks, EnergyCoordination v1, EnergyObjectives"
 RESERVING = "OCPI 2.2.1, mod_commands: ReserveNow, expiry_date"
 WINDOWS = "schemas/README.md, EnergyContract: arrivalWindow, gracePeriod"
+
+DRIVERS, OPERATORS = (EV_APP, BAP), (CHARGING_OPERATOR, BPP, BAP_AND_BPP)
+"""Who asks and who answers, also in a recording that names no cast."""
 
 NOTICE_H = Fraction(1, 100)
 """So exactly is told how long before something was given up."""
@@ -90,7 +93,7 @@ def _record_at(deal: Deal) -> str:
     return block.pointer() if block else deal.pointer()
 
 
-@rule("EVC-001", "MUST", source=SESSIONS, judges=(EV_APP, CHARGING_OPERATOR), when_stated=True)
+@rule("EVC-001", "MUST", source=SESSIONS, judges=(*DRIVERS, *OPERATORS), when_stated=True)
 def states_of_a_session_follow_one_another(trace: Trace) -> Iterator[Outcome]:
     """A session is asked for, active, perhaps cut off for a while, stopped, and completed once."""
     for charge in _charges(trace):
@@ -125,7 +128,7 @@ def _fineness(number: Decimal) -> Fraction:
     "EVC-002",
     "MUST",
     source="OpenADR 3, interval payloads; OCPI 2.2.1, CdrDimensionType",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def telemetry_agrees_with_itself(trace: Trace) -> Iterator[Outcome]:
@@ -152,7 +155,7 @@ def _telemetry_at(deal: Deal) -> str:
     return block.pointer() if block else deal.pointer()
 
 
-@rule("EVC-003", "MUST", source=RECORDS, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-003", "MUST", source=RECORDS, judges=OPERATORS, when_stated=True)
 def record_holds_what_was_measured(trace: Trace) -> Iterator[Outcome]:
     """A record holds at least the energy that telemetry told of its session."""
     for charge in _charges(trace):
@@ -179,7 +182,7 @@ def record_holds_what_was_measured(trace: Trace) -> Iterator[Outcome]:
     "EVC-004",
     "MUST",
     source="OCPI 2.2.1, mod_locations: max_electric_power; beckn/DEG, EV charging, maxPowerKW",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def charger_gives_no_more_than_it_can(trace: Trace) -> Iterator[Outcome]:
@@ -215,7 +218,7 @@ def _powers(trace: Trace) -> dict[tuple[str | None, str | None], Decimal]:
     return found
 
 
-@rule("EVC-005", "MUST", source=SESSIONS, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-005", "MUST", source=SESSIONS, judges=OPERATORS, when_stated=True)
 def record_begins_and_ends_as_asked(trace: Trace) -> Iterator[Outcome]:
     """A record begins when its session is asked for or later, and takes nothing once it stops."""
     for charge in _charges(trace):
@@ -251,7 +254,7 @@ def _asked_at(charge: Charge, state: str) -> datetime | None:
     return None
 
 
-@rule("EVC-006", "MUST", source=RESERVING, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-006", "MUST", source=RESERVING, judges=OPERATORS, when_stated=True)
 def energy_is_charged_in_the_agreed_hours(trace: Trace) -> Iterator[Outcome]:
     """What is charged is charged within the hours that were agreed."""
     for message, deal in _told(trace):
@@ -271,7 +274,7 @@ def energy_is_charged_in_the_agreed_hours(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("EVC-007", "MUST", source=SESSIONS, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-007", "MUST", source=SESSIONS, judges=OPERATORS, when_stated=True)
 def nothing_flows_while_a_session_is_cut_off(trace: Trace) -> Iterator[Outcome]:
     """No energy is recorded between an interruption and the end of it."""
     for charge in _charges(trace):
@@ -339,7 +342,7 @@ def notice_is_the_time_that_is_left(trace: Trace) -> Iterator[Outcome]:
     "EVC-009",
     "MUST",
     source=f"{RESERVING}; {WINDOWS}",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def reservation_is_held_through_its_grace(trace: Trace) -> Iterator[Outcome]:
@@ -419,7 +422,7 @@ def _when(interval: Interval | None) -> str | None:
 # -- what is wanted ---------------------------------------------------------------------
 
 
-@rule("EVC-011", "MUST", source=OBJECTIVES, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-011", "MUST", source=OBJECTIVES, judges=OPERATORS, when_stated=True)
 def target_is_reached_or_the_shortfall_told(trace: Trace) -> Iterator[Outcome]:
     """What a record lacks of its target at the deadline is stated as the shortfall."""
     for message, deal in _told(trace):
@@ -438,7 +441,7 @@ def target_is_reached_or_the_shortfall_told(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("EVC-012", "MUST", source=OBJECTIVES, judges=(CHARGING_OPERATOR,), when_stated=True)
+@rule("EVC-012", "MUST", source=OBJECTIVES, judges=OPERATORS, when_stated=True)
 def highest_price_is_kept(trace: Trace) -> Iterator[Outcome]:
     """A charge costs no more per kWh, with VAT, than its objective's highest price."""
     for message, deal in _told(trace):
@@ -477,7 +480,7 @@ def _costs(deal: Deal) -> Iterator[tuple[Decimal, Fraction, str, str]]:
     "EVC-013",
     "MUST",
     source=f"{RECORDS}: total_energy; beckn/DEG, building blocks, telemetrySources",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def record_agrees_with_the_meter(trace: Trace) -> Iterator[Outcome]:
@@ -503,7 +506,7 @@ def record_agrees_with_the_meter(trace: Trace) -> Iterator[Outcome]:
     "EVC-014",
     "MUST",
     source="beckn/DEG, building blocks, EnergyContract v1: the tariff is the utility's",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def tariff_is_the_utilitys(trace: Trace) -> Iterator[Outcome]:
@@ -534,7 +537,7 @@ def _in_order(trace: Trace) -> list[Told]:
     "EVC-015",
     "MUST",
     source="Beckn v2.0.0 rc and LTS, api, discover: filters and spatial",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def what_is_offered_fits_the_search(trace: Trace) -> Iterator[Outcome]:
@@ -563,7 +566,7 @@ def what_is_offered_fits_the_search(trace: Trace) -> Iterator[Outcome]:
     "EVC-016",
     "MUST",
     source="docs/lifecycle.md, what is carried: a slot is chosen until confirm",
-    judges=(CHARGING_OPERATOR,),
+    judges=OPERATORS,
     when_stated=True,
 )
 def plan_lies_within_what_was_asked(trace: Trace) -> Iterator[Outcome]:
