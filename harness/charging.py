@@ -112,6 +112,12 @@ def record_of(deal: Deal) -> Record | None:
         return None  # BIL-003 says so
 
 
+def currency_of_record(deal: Deal) -> str | None:
+    """Give the currency of a deal's charge detail record."""
+    block = deal.block("fulfilment", "chargeDetailRecord")
+    return (Cursor(block.data if block else None, "", []) / "currency").text()
+
+
 class Meter:
     """What a record's session had taken by any instant, each period's energy evenly, in kWh."""
 

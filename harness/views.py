@@ -353,11 +353,15 @@ class EnergyContract(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Nearby(View):
-    """Where a search looks: within so many metres of a point, in degrees of WGS 84."""
+    """Where a search looks: within so many metres of a point, in degrees of WGS 84.
+
+    onward: the points after it, each longitude and latitude, where it looks along a route.
+    """
 
     longitude: Decimal
     latitude: Decimal
     within_m: Decimal
+    onward: tuple[tuple[Decimal, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

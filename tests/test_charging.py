@@ -8,6 +8,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridwitness import charging, deals
+from gridwitness import charging, deals, listing
 from gridwitness.charging import Meter
 from gridwitness.deals import Record
+from gridwitness.dialects import DIALECTS
 from gridwitness.errors import UserError
 from gridwitness.judgement import judge
 from gridwitness.mocks.stay import Course
@@ -25,7 +27,18 @@ from gridwitness.recordings.files import Flow, read_flow, recorded
 from gridwitness.recordings.flows import Terms
 from gridwitness.reference_impl.tariff import ChargingPeriod
 from gridwitness.steps import tables
-from gridwitness.views import Block, Deal, Due, Interval, Role, Term
+from gridwitness.views import (
+    Block,
+    Deal,
+    Due,
+    Envelope,
+    Intent,
+    Interval,
+    Nearby,
+    Reading,
+    Role,
+    Term,
+)
 from tests.test_recordings_fuzz import few, no_rule_fails, put_at, spoilt
 
 if TYPE_CHECKING:
@@ -271,6 +284,61 @@ def test_what_is_no_telemetry_has_no_intervals(data: Any):
 @pytest.mark.parametrize("start", ["9999-12-31T23:00:00Z", "noon"])
 def test_an_interval_beyond_the_calendar_has_no_end(start: str):
     assert charging.end_of(Interval(start=start, duration_h=Fraction(2))) is None
+
+
+# -- along a route ----------------------------------------------------------------------
+
+BENGALURU, MYSURU, CHENNAI = (77.59, 12.97), (76.64, 12.30), (80.27, 13.08)
+
+
+@pytest.mark.parametrize(
+    "place", [(77.115, 12.635), (76.90, 12.52), (77.60, 13.06), (76.64, 12.20), (78.9, 12.6)]
+)
+@pytest.mark.parametrize("route", [[BENGALURU, MYSURU], [CHENNAI, BENGALURU, MYSURU]])
+def test_a_place_is_as_far_off_a_route_as_off_its_nearest_point(
+    place: tuple[float, float], route: list[tuple[float, float]]
+):
+    shares = [n / 2000 for n in range(2001)]
+    near_m = min(
+        listing.distance_m(place, (a + share * (c - a), b + share * (d - b)))
+        for (a, b), (c, d) in pairwise(route)
+        for share in shares
+    )
+    assert listing.off_route_m(place, route) == pytest.approx(near_m, rel=2e-3, abs=60)
+    assert listing.off_route_m(place, [route[0], *route]) == listing.off_route_m(place, route)
+
+
+def test_a_route_of_one_point_is_the_point():
+    one = listing.off_route_m(BENGALURU, [MYSURU])
+    assert one == listing.distance_m(BENGALURU, MYSURU)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_route_is_read_as_it_was_written(dialect: str):
+    points = [(Decimal("77.59"), Decimal("12.97")), (Decimal("76.64"), Decimal("12.30"))]
+    (longitude, latitude), *onward = points
+    nearby = Nearby(
+        longitude=longitude, latitude=latitude, within_m=Decimal(8000), onward=tuple(onward)
+    )
+    intent = Intent(interval=None, nearby=nearby)
+    said = Reading(envelope=Envelope(action="discover"), intent=intent)
+    body = DIALECTS[dialect].compose(said)
+    assert DIALECTS[dialect].read(body).intent == intent
+    (spatial,) = [s for s in _within(body, "spatial") if s]
+    spatial[0]["geometry"]["coordinates"] *= 51
+    asked = DIALECTS[dialect].read(body).intent
+    assert asked is not None
+    assert (asked.nearby, asked.is_whole) == (None, False)
+
+
+def _within(value: Any, key: str) -> list[Any]:
+    """Find what a key holds, wherever it stands."""
+    if isinstance(value, list):
+        return [found for item in value for found in _within(item, key)]
+    if not isinstance(value, dict):
+        return []
+    here = [value[key]] if key in value else []
+    return here + [found for inner in value.values() for found in _within(inner, key)]
 
 
 # -- what a table says ------------------------------------------------------------------

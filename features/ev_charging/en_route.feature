@@ -1,7 +1,7 @@
 @seat:ev-app @seat:charging-operator
 Feature: A car is charged on its way
-  A driver looks for chargers within a radius of the next stop and reserves one for a
-  window of arrival. The operator holds it until the grace after the window is over.
+  A driver looks for chargers along a route and reserves one for a window of arrival. The
+  operator holds it until the grace after the window is over.
 
   Background:
     Given the message sequence
@@ -20,12 +20,12 @@ Feature: A car is charged on its way
       | 12  | ev app            | charging operator | update      | session stopping                                                     | 11    |
       | 13  | charging operator | ev app            | on_update   | session completed, charge detail record, bill, settlement, completed | 12    |
     And the parties
-      | name    | role              | meter  | place                | connector | power  |
-      | driver  | ev app            |        |                      |           |        |
-      | highway | charging operator | 200500 | 76.6394 E, 12.2958 N | CCS2      | 120 kW |
+      | name    | role              | meter  | place            | connector | power  |
+      | driver  | ev app            |        |                  |           |        |
+      | highway | charging operator | 200500 | 76.90 E, 12.52 N | CCS2      | 120 kW |
     And the search
-      | near             | within | connector | power  |
-      | 76.70 E, 12.35 N | 15 km  | CCS2      | 100 kW |
+      | along                              | within | connector | power  |
+      | 77.59 E, 12.97 N; 76.64 E, 12.30 N | 8 km   | CCS2      | 100 kW |
     And the payments
       | from   | to                | kind   | formula |
       | ev app | charging operator | ENERGY | bill    |

@@ -467,9 +467,8 @@ def _costs(deal: Deal) -> Iterator[tuple[Decimal, Fraction, str, str]]:
     bill, record = deal.bill, charging.record_of(deal)
     if bill is not None and not bill.is_due and bill.energy_kwh is not None:
         yield bill.value, Fraction(bill.energy_kwh), bill.currency, bill.pointer("value")
-    tariff = deal.block("contract", "tariff")
-    currency = tariff.data.get("currency") if tariff and isinstance(tariff.data, dict) else None
-    if record is not None and record.incl_vat is not None and isinstance(currency, str):
+    currency = charging.currency_of_record(deal)
+    if record is not None and record.incl_vat is not None and currency is not None:
         yield record.incl_vat, Meter(record).total_kwh, currency, _record_at(deal)
 
 
