@@ -26,6 +26,7 @@ from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
+from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
@@ -166,6 +167,12 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 def cancels() -> dict[str, str]:
     """Who cancels, and when; a Given may say so."""
     return {}
+
+
+@pytest.fixture
+def stay() -> Stay:
+    """What a driver says of a stay at a charger; a Given may say so."""
+    return Stay()
 
 
 @pytest.fixture

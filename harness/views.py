@@ -267,6 +267,7 @@ class Deal(View):
 
     status is PENDING, ACTIVE, COMPLETED or TERMINATED in every dialect. provider_id answers
     (BPP), customer_id asks (BAP). Each payment is rounded by itself, to minor_unit decimals.
+    arrival: when the customer is awaited; grace_h: how long after it what is reserved is kept.
     """
 
     contract_id: str | None = None
@@ -276,6 +277,8 @@ class Deal(View):
     provider_id: str | None = None
     customer_id: str | None = None
     interval: Interval | None = None
+    arrival: Interval | None = None
+    grace_h: Fraction | None = None
     roles: tuple[Role, ...] = ()
     dues: tuple[Due, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -288,6 +291,10 @@ class Deal(View):
 
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles if role.name == name), None)
+
+    def term(self, name: str) -> Term | None:
+        """Find a quantity of any role by its name."""
+        return next((t for role in self.roles for t in role.terms if t.name == name), None)
 
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
@@ -369,11 +376,15 @@ class EnergyContract(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Nearby(View):
-    """Where a search looks: within so many metres of a point, in degrees of WGS 84."""
+    """Where a search looks: within so many metres of a point, in degrees of WGS 84.
+
+    onward: the points after it, each longitude and latitude, where it looks along a route.
+    """
 
     longitude: Decimal
     latitude: Decimal
     within_m: Decimal
+    onward: tuple[tuple[Decimal, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

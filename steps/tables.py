@@ -19,10 +19,11 @@ from gridwitness.errors import UserError
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
+from gridwitness.mocks.stay import Stay
 from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
-from gridwitness.reference_impl.tariff import ChargingPeriod
+from gridwitness.reference_impl.tariff import DAYS, ChargingPeriod
 from gridwitness.views import (
     Charges,
     Due,
@@ -184,6 +185,11 @@ def objective(row: Mapping[str, str]) -> Objective:
 DAY = date(2031, 5, 12)
 """The day on which exchanges with a time of day are played: a Monday."""
 
+_WEEK = {
+    f"on {name.capitalize()}": DAY + timedelta(days=number) for number, name in enumerate(DAYS)
+}
+_DAYS = {"": DAY, "next day": DAY + timedelta(days=1)} | _WEEK
+
 MINUTE = timedelta(minutes=1)
 ZONE = ZoneInfo("Asia/Kolkata")
 
@@ -236,13 +242,15 @@ def sources(
 
 
 def instant(text: str) -> datetime:
-    """Read a time of the day of the exchange: '17:30', or '01:15 next day'."""
-    match = re.fullmatch(r"(\d\d):(\d\d)( next day)?", text)
-    if match is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
+    """Read a time of the day of the exchange: '17:30', '01:15 next day' or '22:00 on Friday'."""
+    match = re.fullmatch(r"(\d\d):(\d\d)(?: (next day|on \w+day))?", text)
+    day = match and _DAYS.get(match[3] or "")
+    if match is None or day is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
         raise UserError(
-            f"{text!r} is no time of day", where="a table", mend="write '17:30' or '01:15 next day'"
+            f"{text!r} is no time of day",
+            where="a table",
+            mend="write '17:30', '01:15 next day' or '22:00 on Friday'",
         )
-    day = DAY + timedelta(days=1) if match[3] else DAY
     return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
 
 
@@ -256,6 +264,33 @@ def interval(start: str, end: str) -> Interval:
             mend="write a later end",
         )
     return Interval(start=begin.isoformat(), duration_h=Fraction((until - begin) / MINUTE) / 60)
+
+
+def stay(table: Sequence[Row]) -> Stay:
+    """Read what a driver says of a stay, in one row; no cell of it has to be there."""
+    if len(table) != 1:
+        raise UserError(f"{len(table)} rows", where="the stay", mend="write one row")
+    row = {column: cell for column, cell in table[0].items() if cell}
+    arrival = [row[column] for column in ("arrives from", "arrives until") if column in row]
+    grace, target = row.get("grace"), row.get("to charge")
+    hours = [row[column] for column in ("parked from", "parked until") if column in row]
+    return Stay(
+        hours=interval(hours[0], hours[-1]) if hours else None,
+        arrival=interval(arrival[0], arrival[-1]) if arrival else None,
+        grace_h=Fraction(quantity(grace, "min")) / 60 if grace else None,
+        objective=_objective(row, target) if target else None,
+        given_up=instant(row["given up"]) if "given up" in row else None,
+    )
+
+
+def _objective(row: Row, target: str) -> dict[str, object]:
+    members: dict[str, object] = {"targetChargeKWh": quantity(target, "kWh")}
+    if "by" in row:
+        members["deadline"] = instant(row["by"]).isoformat()
+    if "at most" in row:
+        limit = {"maxPricePerKWh": quantity(row["at most"], "INR/kWh"), "currency": "INR"}
+        members |= limit
+    return members
 
 
 def tariff(table: Sequence[Row]) -> dict[str, object]:
@@ -305,6 +340,12 @@ def _element(row: Row) -> dict[str, object]:
 
 def period(row: Row) -> ChargingPeriod:
     """Read a period of a charging session; a car that is 'full' is parked."""
+    if row.get("car", "") not in ("", "full", "cut off"):
+        raise UserError(
+            f"{row['car']!r} is no state of a car",
+            where="the charging session",
+            mend="write 'full', 'cut off' or nothing",
+        )
     return ChargingPeriod(
         instant(row["from"]),
         instant(row["until"]),

@@ -135,6 +135,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "meterReadings": [{"meterId": "", "allocatedEnergy": 1, "unit": "", "timeWindow": {}}]
     },
     "EnergyDelivery": {
+        "observedAt": "",
         "deliveryStatus": "",
         "meters": [{"meterId": "", "telemetry": SERIES}],
         "telemetry": SERIES,

@@ -47,6 +47,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "charging",
     "catalogue",
     "flexibility",
 )

@@ -93,6 +93,11 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
+    "arrival window": lambda said: said.deal and said.deal.arrival,
+    "objective": lambda said: said.deal and said.deal.block("contract", "objective"),
+    "plan": lambda said: said.deal and said.deal.interval,
+    "notice": lambda said: said.deal and said.deal.term("notice"),
+    "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
     **{word: _session_is(state) for word, state in SESSION.items()},
 }
 """What a row of the table may demand a message to carry."""
