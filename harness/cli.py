@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, audit, play, diagram, selftest, report, and the rest.
+"""The command: gridwitness demo, certify, audit, examples, play, diagram, selftest and others.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -35,7 +35,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gridwitness import __version__, market_file, settlement_file
+from gridwitness import __version__, example_flows, market_file, settlement_file
 from gridwitness.audit import Audited, audit
 from gridwitness.diagram import draw, page, sequences
 from gridwitness.editions import editions
@@ -49,6 +49,7 @@ from gridwitness.feature_folder import (
 )
 from gridwitness.fixtures import every_scenario, folder_of, where_played
 from gridwitness.ledger import ledger
+from gridwitness.mocks.catalogue import CatalogueService
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
@@ -84,6 +85,9 @@ USER_ERROR, HARNESS_ERROR = 2, 3
 STRICTNESSES = ("strict", "deployed")
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
+PLAYED = {"clearing-agent": ClearingAgent, "catalogue": CatalogueService}
+"""Who is played in a process of its own, by the seat."""
+
 SILENCE_PATIENCE = 0.2
 """The patience with defects that are known by a silence; with all others nobody waits."""
 
@@ -257,7 +261,7 @@ def audit_recordings(  # noqa: PLR0913 (each is an option)
 
 @app.command()
 def play(  # noqa: PLR0913 (each is an option)
-    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent.")],
+    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent or catalogue.")],
     registry: Annotated[str, typer.Option(help="The registry that knows the other parties.")],
     port: Annotated[int, typer.Option(help="0 lets the system choose.")] = 0,
     callback_host: Annotated[str, typer.Option(help="The host under which others reach us.")] = (
@@ -300,7 +304,7 @@ def play(  # noqa: PLR0913 (each is an option)
     with sandbox:
         signer = sandbox.signer(SEATS[seat])
         conduct = DEFECTS[defect].conduct if defect else RIGHT
-        actor = ClearingAgent(sandbox.setting, SEATS[seat], signer, conduct)
+        actor = PLAYED[seat](sandbox.setting, SEATS[seat], signer, conduct)
         actor.join()
         lines = {
             "seat": seat,
@@ -502,6 +506,64 @@ def selftest(
         number = sum(1 for row in matrix if row["caught"] and not row["unrelated"])
         typer.echo(f"\n{number} of {len(matrix)} defects are caught by their rule and by no other")
     raise typer.Exit(0 if good else HARNESS_ERROR)
+
+
+@app.command()
+def examples(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the examples; the source tree's.")
+    ] = None,
+    check: Annotated[  # noqa: FBT002
+        bool, typer.Option("--check", help="Compare only: tell which files are not as made.")
+    ] = False,
+) -> None:
+    """Write the examples: one complete flow of every feature that states a sequence.
+
+    They are what the reference actors say, the same to the byte in every run.
+    """
+    folder = out or _examples_of_the_source_tree()
+    found = _played_examples()
+    if check:
+        told = example_flows.differences(found, folder)
+        typer.echo("\n".join(told or [f"{len(found.files)} messages are as they are made"]))
+        raise typer.Exit(1 if told else 0)
+    example_flows.write(found, folder)
+    typer.echo(f"{len(found.files)} messages in {folder}")
+
+
+def _examples_of_the_source_tree() -> Path:
+    room = import_module("gridwitness.examples").__file__ or ""
+    folder = Path(room).resolve().parent
+    if not (folder.parent / "pyproject.toml").is_file():
+        raise UserError("is in no source tree", where=str(folder), mend="name the folder by --out")
+    return folder
+
+
+def _played_examples() -> example_flows.Flows:
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        plan = Plan(
+            out=str(out),
+            castings=tuple(
+                casting
+                for seat in SEATS.values()
+                for casting in castings(seat, DEFAULT_EDITIONS, "strict")
+            ),
+            command="gridwitness examples",
+            name="the examples",
+            seed=base64.b64encode(b"the keys of the examples").decode(),
+            example=True,
+        )
+        status = _run(plan, out, [], quiet=True)
+        if not (out / "report.json").is_file():
+            raise typer.Exit(_failed(status))
+        report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+        found = example_flows.flows_of(report, out)
+    failed = [*report["broken"], *found.failed]
+    if failed or not found.files:
+        typer.echo("\n".join(failed) or "no flow was played", err=True)
+        raise typer.Exit(HARNESS_ERROR)
+    return found
 
 
 def seat_to_try(defect: Defect) -> str:

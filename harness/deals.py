@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridwitness.reference_impl.tariff import Amount
-    from gridwitness.views import Deal, Interval
+    from gridwitness.views import Deal, Due, Interval
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -50,6 +50,10 @@ PARTS = {
     "FLAT": ("FEE", "Flat fee"),
 }
 """How each dimension of a tariff is called on a bill."""
+
+
+AT_AN_END = "CANCELLATION"
+"""The kind of a payment that is owed where a deal ends before its delivery, and only there."""
 
 
 class DealError(ValueError):
@@ -227,12 +231,25 @@ def quantities(deal: Deal) -> dict[str, Quantity]:
     return found
 
 
+def dues_of(deal: Deal) -> tuple[Due, ...]:
+    """Give the payments that a deal has come to: those of its end where it was cancelled.
+
+    Where a deal says nothing of its end, all of them are meant.
+    """
+    if all(due.kind != AT_AN_END for due in deal.dues):
+        return deal.dues
+    has_ended = deal.status == "TERMINATED"
+    return tuple(due for due in deal.dues if (due.kind == AT_AN_END) is has_ended)
+
+
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
+    What is owed at an early end only is left out where it did not end so, all else where it did.
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
+    dues = dues_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
     try:
         computed = agreement.revenue_flows(
@@ -249,7 +266,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
                 ),
                 flows=tuple(
                     agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                    for due in deal.dues
+                    for due in dues
                 ),
                 parameters=quantities(deal),
             )
@@ -263,7 +280,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(deal.dues, computed, strict=True)
+        for due, payment in zip(dues, computed, strict=True)
     )
 
 

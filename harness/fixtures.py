@@ -24,8 +24,9 @@ from gridwitness.editions import editions
 from gridwitness.feature_folder import FEATURES, feature_files, rendered
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
-from gridwitness.mocks.market import fresh_interval
+from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
+from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Charges, Due, Interval, MeterReading, Objective, Source, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -95,6 +96,18 @@ def sequence() -> tuple[Step, ...]:
 
 
 @pytest.fixture
+def charges() -> Charges:
+    """What the utility charges; a Given may state it."""
+    return OPEN_CHARGES
+
+
+@pytest.fixture
+def objective() -> Objective | None:
+    """What the utility wants to buy; a Given may state it."""
+    return None
+
+
+@pytest.fixture
 def terms() -> dict[str, tuple[Term, ...]]:
     """What each role states; a Given may say so."""
     return {}
@@ -125,9 +138,9 @@ def session() -> tuple[ChargingPeriod, ...]:
 
 
 @pytest.fixture
-def interval(duration_h: Fraction) -> Interval:
+def interval(duration_h: Fraction, sandbox: Sandbox) -> Interval:
     """When is delivered: at any time, unless a Given says when."""
-    return fresh_interval(duration_h)
+    return fresh_interval(sandbox.setting.draws, duration_h)
 
 
 @pytest.fixture
@@ -153,6 +166,18 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 @pytest.fixture
 def cancels() -> dict[str, str]:
     """Who cancels, and when; a Given may say so."""
+    return {}
+
+
+@pytest.fixture
+def stay() -> Stay:
+    """What a driver says of a stay at a charger; a Given may say so."""
+    return Stay()
+
+
+@pytest.fixture
+def search() -> dict[str, str]:
+    """What a catalogue is searched for, beside the interval; a Given may say so."""
     return {}
 
 
@@ -292,6 +317,7 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
         speaks=sorted(speaks, key=lambda pair: editions()[pair[0]].dialect),
         outsider=outsider,
         key=read_private_key(plan.key) if plan.key else None,
+        repeatable=plan.example,
     )
 
 

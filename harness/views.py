@@ -100,7 +100,10 @@ class ClearingResult(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Charges(View):
-    """The parameters of the settlement; rates are per kWh. None is not stated."""
+    """The parameters of the settlement; rates are per kWh. None is not stated.
+
+    mode: what a deviation changes, as reference_impl.terms.Terms has it.
+    """
 
     currency: str
     fee_per_kwh: Decimal | None = None
@@ -108,6 +111,10 @@ class Charges(View):
     wheeling_seller_per_kwh: Decimal | None = None
     penalty_per_kwh: Decimal | None = None
     penalty_band: Decimal | None = None
+    mode: str | None = None
+    virtual_meter_per_kwh: Decimal | None = None
+    short_price_per_kwh: Decimal | None = None
+    long_price_per_kwh: Decimal | None = None
     rounding: str | None = None
     minor_unit: int | None = None
 
@@ -129,6 +136,20 @@ class MeterReading(View):
     energy_kwh: Decimal
     start: str | None = None
     end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(View):
+    """What a grid operator wants to buy: less load, by so much, at no more than a price.
+
+    target_kw: the reduction, not below zero. methodology: how the baseline is found, as 3of5.
+    """
+
+    target_kw: Decimal
+    max_price_per_kwh: Decimal
+    currency: str | None = None
+    interval: Interval | None = None
+    methodology: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +267,7 @@ class Deal(View):
 
     status is PENDING, ACTIVE, COMPLETED or TERMINATED in every dialect. provider_id answers
     (BPP), customer_id asks (BAP). Each payment is rounded by itself, to minor_unit decimals.
+    arrival: when the customer is awaited; grace_h: how long after it what is reserved is kept.
     """
 
     contract_id: str | None = None
@@ -255,6 +277,8 @@ class Deal(View):
     provider_id: str | None = None
     customer_id: str | None = None
     interval: Interval | None = None
+    arrival: Interval | None = None
+    grace_h: Fraction | None = None
     roles: tuple[Role, ...] = ()
     dues: tuple[Due, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -268,13 +292,21 @@ class Deal(View):
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles if role.name == name), None)
 
+    def term(self, name: str) -> Term | None:
+        """Find a quantity of any role by its name."""
+        return next((t for role in self.roles for t in role.terms if t.name == name), None)
+
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offer(View):
-    """An offer of a catalogue: to trade in a market, or a deal that somebody may join."""
+    """An offer of a catalogue: to trade in a market, or a deal that somebody may join.
+
+    It can be taken from valid_from until valid_until, RFC 3339; None is open. Who withdraws
+    it says that it is not active any more.
+    """
 
     offer_id: str
     provider_id: str | None
@@ -284,6 +316,36 @@ class Offer(View):
     charges: Charges | None
     deal: Deal | None = None
     blocks: tuple[Block, ...] = ()
+    valid_from: str | None = None
+    valid_until: str | None = None
+    is_active: bool = True
+    resource_id: str | None = field(default=None, compare=False)
+    """What it is of; beside a deal, which says so too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue(View):
+    """What one provider publishes together, or what of it a search finds.
+
+    merges: it is laid over what was published under its id before, not put in its place.
+    """
+
+    catalogue_id: str | None
+    provider_id: str | None
+    bpp_id: str | None = None
+    bpp_uri: str | None = None
+    is_active: bool = True
+    merges: bool = False
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishResult(View):
+    """What became of a published catalogue: ACCEPTED, REJECTED or PARTIAL."""
+
+    catalogue_id: str | None
+    status: str | None
+    offer_count: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,10 +375,31 @@ class EnergyContract(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Nearby(View):
+    """Where a search looks: within so many metres of a point, in degrees of WGS 84.
+
+    onward: the points after it, each longitude and latitude, where it looks along a route.
+    """
+
+    longitude: Decimal
+    latitude: Decimal
+    within_m: Decimal
+    onward: tuple[tuple[Decimal, Decimal], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intent(View):
-    """What a discover asks for: offers to trade in an interval."""
+    """What a discover asks for: offers that fit in all that it names.
+
+    is_whole: nothing that it asks for is missing here.
+    """
 
     interval: Interval | None
+    nearby: Nearby | None = None
+    connector_type: str | None = None
+    min_power_kw: Decimal | None = None
+    provider_id: str | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,11 +436,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Everything read from one message."""
+    """Everything read from one message.
+
+    catalogues holds the offers once more, as they stand in it; None where it has no list of them.
+    """
 
     envelope: Envelope
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
+    catalogues: tuple[Catalogue, ...] | None = field(default=None, compare=False)
+    results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
     error: ProtocolError | None = None

@@ -11,7 +11,6 @@ that it is a callback of; a second one to the same request is news that nobody a
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
-from gridwitness.mocks.words import WORDS, Known
+from gridwitness.mocks.words import WORDS, Known, happens
 from gridwitness.rules.sequence import CARRIES
 from gridwitness.trace import Trace
 from gridwitness.views import Deal, Intent
@@ -109,7 +108,7 @@ class Player(Actor):
 
     async def begin(self) -> None:
         """Open a thread and play it until all rows of it have come, or nothing more comes."""
-        thread = self._open(Deal(interval=self._facts.interval))
+        thread = self._open(Deal(interval=self._facts.asked))
         self._advance(thread)
         mine = {s.name for s in self._sequence if self.role in (s.sender, s.receiver)}
         long = any(step.after_all for step in self._sequence)
@@ -123,7 +122,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal))
+        thread = Thread(Known(self._facts, self._party, deal, self.new_id))
         self._threads.append(thread)
         return thread
 
@@ -247,10 +246,13 @@ class Player(Actor):
     async def _say(self, thread: Thread, step: Step) -> None:
         action = step.actions[0]
         answers = self._answers.get(step.name)
+        self._skip(step)
         request = thread.requests.get(answers) if answers else None
         if request is not None:
             action = f"on_{request.action}"
         say = self._content(thread, step, action)
+        if thread.known.observed is not None:
+            self.setting.wire.clock.skip_to(thread.known.observed)
         if request is not None:
             sent = await self.reply(request, say)
             accepted = sent is not None and sent.ack is not None and not sent.ends_here
@@ -261,6 +263,14 @@ class Player(Actor):
             thread.moved.set()
             return
         self._came(thread, step)
+
+    def _skip(self, step: Step) -> None:
+        """Skip to when there is what a row, or an answer to it, tells of."""
+        answers = (s for s in self._sequence if self._answers.get(s.name) == step.name)
+        words = {word for row in (step, *answers) for word in row.carries}
+        instants = [at for word in words if (at := happens(self._facts, word)) is not None]
+        if instants:
+            self.setting.wire.clock.skip_to(max(instants))
 
     async def _tell(self, thread: Thread, step: Step, action: str, say: Say) -> bool:
         whom = await self._whom(thread, step.receiver)
@@ -274,7 +284,7 @@ class Player(Actor):
                 dialect=self._dialect,
                 transaction_id=thread.transaction.get(step.receiver, ""),
             )
-        transaction_id = thread.transaction.setdefault(step.receiver, str(uuid.uuid4()))
+        transaction_id = thread.transaction.setdefault(step.receiver, self.new_id())
         long = any(
             other.after_all and self._answers.get(other.name) == step.name
             for other in self._sequence
@@ -296,17 +306,18 @@ class Player(Actor):
         """Say what the row carries, beside what is agreed so far."""
         known = thread.known
         known.telling = {}
+        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
+        if status is not None:
+            known.deal = replace(known.deal, status=status)
         for word in step.carries:
             if word in WORDS:
                 WORDS[word](known)
                 known.stated.add(word)
         if action == "discover":
-            return Say(intent=Intent(interval=self._facts.interval))
+            asked = self._facts.search or Intent(interval=None)
+            return Say(intent=replace(asked, interval=self._facts.asked))
         if action == "on_discover":
             return Say(offers=(known.offer(),))
-        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
-        if status is not None:
-            known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
             deal = narrowed(deal)

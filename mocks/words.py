@@ -9,15 +9,17 @@ Whatever somebody else has said already is passed on as it was said.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from gridwitness import deals
+from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks.draws import end_of
+from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import SESSION
 from gridwitness.views import (
     Bill,
@@ -28,6 +30,7 @@ from gridwitness.views import (
     Part,
     Role,
     Source,
+    Term,
 )
 
 if TYPE_CHECKING:
@@ -35,16 +38,22 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.views import Due, Intent, Interval
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who takes part: its name, its role in market words, its meter if it has one."""
+    """Who takes part: its name, its role in market words, its meter if it has one.
+
+    thing: what it has to offer, as blocks of a catalogue's item.
+    """
 
     name: str
     role: str
     meter_id: str | None = None
+    thing: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class Facts:
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. ids: subscriber ids by name, once the cast is known.
+    the periods of a charging session. search: what is asked for beside the interval. stay: what
+    the customer says of its visit. ids: subscriber ids by name, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -64,10 +74,17 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    search: Intent | None = None
+    stay: Stay = field(default_factory=Stay)
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def asked(self) -> Interval:
+        """The hours that are asked for: of the stay, where who answers plans within them."""
+        return self.stay.hours or self.interval
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -93,16 +110,20 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed.
+    telling holds what the message under way tells beside what is agreed; observed is when
+    the last thing was so that this party told of; new_id draws an id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    new_id: Callable[[], str]
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
+    course: Course = field(default_factory=Course)
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    observed: datetime | None = None
 
     # -- hearing --------------------------------------------------------------------
 
@@ -125,6 +146,9 @@ class Known:
     def take_from_third(self, role: str, told: Deal) -> None:
         """Take what a third party says of itself, and what it measured."""
         self._deliver(told)
+        for block in told.blocks:
+            if block.slot == "contract":
+                self.deal = replace(self.deal, blocks=with_block(self.deal.blocks, block))
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
@@ -135,7 +159,7 @@ class Known:
             self.deal = replace(
                 offer.deal,
                 offer_id=offer.offer_id,
-                interval=offer.deal.interval or self.facts.interval,
+                interval=offer.deal.interval or self.facts.asked,
                 at={},
             )
 
@@ -164,11 +188,12 @@ class Known:
             clearing_agent_id=None,
             interval=None,
             charges=None,
+            blocks=self.party.thing,
             deal=replace(
                 deal,
                 status="PENDING",
                 contract_id=None,
-                interval=self.facts.interval,
+                interval=self.facts.asked,
                 roles=roles,
                 resource_id=RESOURCE,
             ),
@@ -191,7 +216,7 @@ class Known:
             deal = with_role(deal, role)
         return replace(
             deal,
-            contract_id=deal.contract_id or str(uuid.uuid4()),
+            contract_id=deal.contract_id or self.new_id(),
             status=deal.status or "PENDING",
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
@@ -207,8 +232,8 @@ class Known:
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
-        found = (t.value for role in self.deal.roles for t in role.terms if t.name == name)
-        return next(found, None)
+        found = self.deal.term(name)
+        return found.value if found else None
 
 
 RESOURCE = "energy"
@@ -225,7 +250,7 @@ def with_role(deal: Deal, role: Role) -> Deal:
     return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
 
 
-def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
     return (*others, block)
 
@@ -246,6 +271,9 @@ def _terms(known: Known) -> None:
 
 
 def _tariff(known: Known) -> None:
+    """State the tariff: as somebody else has stated it, or as it is known."""
+    if deals.tariff_in(known.deal) is not None:
+        return
     if known.facts.tariff is None:
         raise UserError(
             "a row carries a tariff, and none is stated",
@@ -253,7 +281,7 @@ def _tariff(known: Known) -> None:
             mend="state the tariff, or let the row carry something else",
         )
     block = Block(slot="contract", name="tariff", data=known.facts.tariff)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _formulas(known: Known) -> None:
@@ -352,8 +380,8 @@ def _hours(period: ChargingPeriod) -> Decimal:
 
 
 def _telemetry(known: Known) -> None:
-    """Tell how far the session has come: what its first period took, and the mean power."""
-    period = known.facts.session[0]
+    """Tell how far the session has come: what the period under way took, and the mean power."""
+    period = known.course.measured(known.facts.session)
     hours = Fraction(int((period.end - period.start).total_seconds()), 3600)
     energy_kwh = Decimal(str(period.energy_kwh))
     power_kw = round(Decimal(float(Fraction(energy_kwh) / hours)), 3)
@@ -369,18 +397,80 @@ def _telemetry(known: Known) -> None:
         },
     )
     _tell(known, Block(slot="fulfilment", name="telemetry", data=series))
+    _observe(known, period.end)
 
 
 def _tell(known: Known, block: Block) -> None:
     """Tell a block in the message under way."""
-    known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
+    known.telling["blocks"] = with_block(known.telling.get("blocks", known.deal.blocks), block)
+
+
+def _observe(known: Known, at: datetime) -> None:
+    """Tell when what the message under way tells was so."""
+    known.observed = at
+    _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
 def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
         _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        _observe(known, known.course.moved(state, known.facts.session))
 
     return tell
+
+
+def _arrival(known: Known) -> None:
+    stay = known.facts.stay
+    known.deal = replace(known.deal, arrival=stay.arrival, grace_h=stay.grace_h)
+
+
+def _objective(known: Known) -> None:
+    if known.facts.stay.objective is None:
+        raise UserError(
+            "a row carries an objective, and none is stated",
+            where="the message sequence",
+            mend="state in the stay what is to be charged, and by when",
+        )
+    data = typed("EnergyObjective", dict(known.facts.stay.objective))
+    block = Block(slot="contract", name="objective", data=data)
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
+
+
+def _plan(known: Known) -> None:
+    """Choose the hours of the delivery among those that are asked for."""
+    known.deal = replace(known.deal, interval=known.facts.interval)
+
+
+def _notice(known: Known) -> None:
+    """State how long before the reserved hours they are given up; below zero is after."""
+    at, interval = known.facts.stay.given_up, known.deal.interval
+    if at is None or interval is None:
+        raise UserError(
+            "nobody gives the reserved hours up",
+            where="the message sequence",
+            mend="state in the stay when they are given up",
+        )
+    notice_h = (datetime.fromisoformat(interval.start) - at) / HOUR
+    _state(known, Term(name="notice", value=round(Decimal(str(notice_h)), 4), unit="h"))
+    if known.party == known.facts.parties[0]:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="PENDING"))
+    else:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="FAILED"))
+    _observe(known, at)
+
+
+def _shortfall(known: Known) -> None:
+    """State what the record lacks of the target at the deadline."""
+    missing_kwh = charging.shortfall_kwh(known.whole())
+    if missing_kwh is not None:
+        _state(known, Term(name="shortfall", value=missing_kwh, unit="kWh"))
+
+
+def _state(known: Known, term: Term) -> None:
+    """State one quantity of one's own beside those that are stated already."""
+    own = known.deal.role(known.party.role) or Role(name=known.party.role)
+    others = tuple(one for one in own.terms if one.name != term.name)
+    known.deal = with_role(known.deal, replace(own, terms=(*others, term)))
 
 
 def _bill(known: Known) -> None:
@@ -413,6 +503,23 @@ def _completed(known: Known) -> None:
     known.deal = replace(known.deal, status="COMPLETED")
 
 
+def happens(facts: Facts, word: str) -> datetime | None:
+    """Give the instant before which nobody can tell of something; None: it is only said."""
+    if word == "meter reading":
+        return end_of(facts.interval)
+    if not facts.session:
+        return None
+    first, last = facts.session[0], facts.session[-1]
+    return {
+        "session requested": first.start,
+        "session active": first.start,
+        "telemetry": first.end,
+        "session stopping": last.end,
+        "session completed": last.end,
+        "charge detail record": last.end,
+    }.get(word)
+
+
 WORDS: dict[str, Callable[[Known], None]] = {
     "terms": _terms,
     "tariff": _tariff,
@@ -424,8 +531,13 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "settlement": _settlement,
     "telemetry": _telemetry,
     "completed": _completed,
+    "arrival window": _arrival,
+    "objective": _objective,
+    "plan": _plan,
+    "notice": _notice,
+    "shortfall": _shortfall,
 } | {word: _session(state) for word, state in SESSION.items()}
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas")
+PERSISTENT = ("terms", "tariff", "payment formulas", "arrival window", "objective")
 """What is said once and holds for the whole deal."""

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
-from gridwitness.protocol import VERSION
+from gridwitness.dialects.flexibility import baseline_in, objective_in
+from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
+    AGENT,
     UTILITY,
     accepted,
+    buyers,
     offered_meters,
     participant_of,
     protagonists,
@@ -54,9 +57,19 @@ def _session_is(state: str) -> Callable[[Reading], object]:
     return says
 
 
+def _objective(said: Reading) -> object:
+    offered = [objective_in(offer.blocks) for offer in said.offers]
+    if said.contract is not None:
+        offered.append(objective_in(said.contract.blocks))
+    return any(offered)
+
+
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
+    "search": lambda said: said.intent,
+    "catalogue": lambda said: said.catalogues is not None,
+    "result": lambda said: said.results,
     "offer curve": lambda said: said.contract and said.contract.curve,
     "requested power": lambda said: said.contract and _is_power(said.contract.requested_kw),
     "approval": lambda said: said.contract and said.contract.approval,
@@ -67,6 +80,9 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
         (said.contract and said.contract.readings) or (said.deal and said.deal.readings)
     ),
     "settlement": lambda said: said.contract and said.contract.settlement,
+    "objective": _objective,
+    "baseline": lambda said: said.contract and baseline_in(said.contract.blocks),
+    "virtual meter": lambda said: said.contract and said.contract.readings,
     "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
     "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
     "payment formulas": lambda said: said.deal and said.deal.dues,
@@ -77,6 +93,11 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
+    "arrival window": lambda said: said.deal and said.deal.arrival,
+    "objective": lambda said: said.deal and said.deal.block("contract", "objective"),
+    "plan": lambda said: said.deal and said.deal.interval,
+    "notice": lambda said: said.deal and said.deal.term("notice"),
+    "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
     **{word: _session_is(state) for word, state in SESSION.items()},
 }
 """What a row of the table may demand a message to carry."""
@@ -91,7 +112,15 @@ def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     contract = message.reading.contract
     if trace.role(message.receiver) != UTILITY or contract is None or message.reading.deal:
         return False
+    step = _named(trace, message)
+    if participant_of(trace, message) == message.receiver or (step and _is_of_all(step)):
+        return False
     return contract.meter_id not in offered_meters(trace)
+
+
+def _is_of_all(step: Step) -> bool:
+    """Tell whether a row comes once for the whole market, not for each participant."""
+    return "virtual meter" in step.carries
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
@@ -227,14 +256,14 @@ def _is_right(trace: Trace, step: Step, message: Message) -> bool:
     if _missing_content(step, message) or check is None or not check.is_valid:
         return False
     envelope = message.reading.envelope
-    mandatory = DIALECTS[message.dialect or "order"].mandatory_context
+    mandatory = set(DIALECTS[message.dialect or "order"].mandatory_context)
+    mandatory -= set(open_context(message.action))
     if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
         return False
     if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
         return False
-    sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
     curve = message.reading.contract and message.reading.contract.curve
-    return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
+    return check.subscriber_id == message.named_sender and not (curve and any(curve.problems()))
 
 
 def _excused(trace: Trace, callback: Message) -> bool:
@@ -285,6 +314,8 @@ def _spoilt(trace: Trace) -> dict[str | None, int]:
 
 def _about(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about, by what it answers if it does not say."""
+    if request_of(message.action) in PUBLISHING:
+        return message.sender if message.from_provider else message.receiver
     name = participant_of(trace, message)
     if name is not None:
         return name
@@ -367,19 +398,35 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
+    yield from _unpublished(trace, answered)
     for step in trace.scene.sequence:
         needed = (*step.after, *step.after_all, *_asking(trace, step))
-        for name in protagonists(trace):
-            due = [(row, name) for row in needed]
+        for name in _played_for(trace, step):
+            due = [(row, who) for row in needed for who in _due_for(trace, row, name)]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
-                by=_sender(trace, step, name),
+                by=_sender(trace, step, name, trace.messages[last - 1]),
                 message=trace.messages[last - 1],
-                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
+                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name or 'all'}",
                 expected=f"row {step.name} of the sequence after row {due[-1][0]}",
+            )
+
+
+def _unpublished(trace: Trace, came: set[Row]) -> Iterator[Outcome]:
+    """Find who publishes nothing: a publish that comes after nothing is owed from the first."""
+    for step in trace.scene.sequence:
+        if not step.publishes or step.after or step.after_all or _asking(trace, step):
+            continue
+        for name in _played_for(trace, step) if trace.beckn else ():
+            yield outcome(
+                (step.name, name) in came,
+                by=name,
+                message=trace.beckn[0],
+                observed=f"no {' or '.join(step.actions)} to {step.receiver}",
+                expected=f"row {step.name} of the sequence",
             )
 
 
@@ -389,13 +436,47 @@ def _asking(trace: Trace, step: Step) -> list[str]:
         other.name
         for other in trace.scene.sequence
         if (other.sender, other.receiver) == (step.receiver, step.sender)
-        and any(f"on_{action}" in step.actions for action in other.actions)
+        and any(callback_of(action) in step.actions for action in other.actions)
     ]
 
 
-def _sender(trace: Trace, step: Step, name: str) -> str | None:
+def _played_for(trace: Trace, step: Step | None) -> tuple[str | None, ...]:
+    """Name the actors for each of whom a row is played; None where it is once for all.
+
+    Whoever publishes, publishes for itself; a utility that buys has rows of its own.
+    """
+    if step is not None and _is_of_all(step):
+        return (None,)
+    if step is None or not step.publishes:
+        return tuple(name for name in protagonists(trace) if _is_played_for(trace, step, name))
+    is_answer = all(callback_of(request_of(action)) == action for action in step.actions)
+    return tuple(trace.actors(step.receiver if is_answer else step.sender))
+
+
+def _is_played_for(trace: Trace, step: Step | None, name: str) -> bool:
+    if step is None or not buyers(trace):
+        return True
+    asks = not any(action.startswith("on_") for action in step.actions)
+    of_a_buyer = (step.sender, step.receiver) == ((UTILITY, AGENT) if asks else (AGENT, UTILITY))
+    return (name in buyers(trace)) == of_a_buyer
+
+
+def _due_for(trace: Trace, row: str, name: str | None) -> tuple[str | None, ...]:
+    """Name for whom a row has to have come before another of somebody: for it, or for all."""
+    step = next((step for step in trace.scene.sequence if step.name == row), None)
+    names = _played_for(trace, step)
+    if name in names:
+        return (name,)
+    came = _came(trace).get(row, {})
+    return tuple(who for who in names if who in came) or names
+
+
+def _sender(trace: Trace, step: Step, name: str | None, before: Message) -> str | None:
+    """Tell who owes a row: the one it is played for, who was asked, or the first of its role."""
     if trace.role(name) == step.sender:
         return name
+    if trace.role(before.receiver) == step.sender:
+        return before.receiver
     actors = trace.actors(step.sender)
     return actors[0] if actors else None
 
