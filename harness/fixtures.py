@@ -24,7 +24,7 @@ from gridwitness.editions import editions
 from gridwitness.feature_folder import FEATURES, feature_files, rendered
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
-from gridwitness.mocks.market import fresh_interval
+from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Charges, Due, Interval, MeterReading, Objective, Source, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -93,6 +93,18 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 def sequence() -> tuple[Step, ...]:
     """The expected message sequence; a Given may state one."""
     return ()
+
+
+@pytest.fixture
+def charges() -> Charges:
+    """What the utility charges; a Given may state it."""
+    return OPEN_CHARGES
+
+
+@pytest.fixture
+def objective() -> Objective | None:
+    """What the utility wants to buy; a Given may state it."""
+    return None
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def interval_of(offer: Offer) -> Interval | None:
 
 def resource_of(offer: Offer) -> str | None:
     """Give what an offer is of, by its id."""
-    return offer.deal.resource_id if offer.deal else None
+    return offer.deal.resource_id if offer.deal else offer.resource_id
 
 
 def price_per_kwh(offer: Offer) -> tuple[Decimal, str] | None:
@@ -56,7 +56,17 @@ def price_per_kwh(offer: Offer) -> tuple[Decimal, str] | None:
 def energy_kwh(offer: Offer) -> Decimal | None:
     """Give how much is offered; None where no one quantity is stated."""
     amounts = [term.value for term in _terms(offer) if term.unit == "kWh"]
+    if offer.deal is None:
+        amounts = _published_kwh(offer)
     return amounts[0] if len(amounts) == 1 else None
+
+
+def _published_kwh(offer: Offer) -> list[Decimal]:
+    """Give the most that may be had of an offer, as EnergyTradeOffer v0.2 has it."""
+    most = next((b.data for b in offer.blocks if b.name == "beckn:maxQuantity"), None)
+    quantity = Cursor(most, "", [])
+    value, unit = (quantity / "unitQuantity").number(), (quantity / "unitCode").text()
+    return [] if value is None or unit != "KWH" else [value]
 
 
 def available_kwh(offer: Offer) -> Decimal | None:

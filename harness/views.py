@@ -100,7 +100,10 @@ class ClearingResult(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Charges(View):
-    """The parameters of the settlement; rates are per kWh. None is not stated."""
+    """The parameters of the settlement; rates are per kWh. None is not stated.
+
+    mode: what a deviation changes, as reference_impl.terms.Terms has it.
+    """
 
     currency: str
     fee_per_kwh: Decimal | None = None
@@ -108,6 +111,10 @@ class Charges(View):
     wheeling_seller_per_kwh: Decimal | None = None
     penalty_per_kwh: Decimal | None = None
     penalty_band: Decimal | None = None
+    mode: str | None = None
+    virtual_meter_per_kwh: Decimal | None = None
+    short_price_per_kwh: Decimal | None = None
+    long_price_per_kwh: Decimal | None = None
     rounding: str | None = None
     minor_unit: int | None = None
 
@@ -129,6 +136,20 @@ class MeterReading(View):
     energy_kwh: Decimal
     start: str | None = None
     end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(View):
+    """What a grid operator wants to buy: less load, by so much, at no more than a price.
+
+    target_kw: the reduction, not below zero. methodology: how the baseline is found, as 3of5.
+    """
+
+    target_kw: Decimal
+    max_price_per_kwh: Decimal
+    currency: str | None = None
+    interval: Interval | None = None
+    methodology: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +319,8 @@ class Offer(View):
     valid_from: str | None = None
     valid_until: str | None = None
     is_active: bool = True
+    resource_id: str | None = field(default=None, compare=False)
+    """What it is of; beside a deal, which says so too."""
 
 
 @dataclass(frozen=True, kw_only=True)

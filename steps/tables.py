@@ -24,7 +24,16 @@ from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import DAYS, ChargingPeriod
-from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
+from gridwitness.views import (
+    Charges,
+    Due,
+    Interval,
+    MeterReading,
+    Objective,
+    OfferCurve,
+    Source,
+    Term,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +52,16 @@ SPOILT = {
     )
 }
 """What may be wrong with an offer on purpose; the first is wrong in the table already."""
+
+
+def row(table: Sequence[Sequence[str]], *, needs: Sequence[str], may: Sequence[str]) -> Row:
+    """Read a table of one row below its heading."""
+    read = rows(table, needs=needs, may=may)
+    if len(read) != 1:
+        raise UserError(
+            f"{len(read)} rows below the heading", where="a table of the feature", mend="write one"
+        )
+    return read[0]
 
 
 def quantity(text: str, unit: str) -> Decimal:
@@ -99,11 +118,65 @@ def wish(row: Mapping[str, str]) -> Wish:
 def meter(row: Mapping[str, str]) -> Meter:
     """Read what the utility knows of a participant's meter."""
     committed, metered = row.get("committed", ""), row.get("metered", "")
+    usual = row.get("usual load", "")
     return Meter(
         meter_id=row["meter"],
         sanctioned_load_kw=quantity(row["sanctioned"], "kW"),
         committed_kw=quantity(committed, "kW") if committed else Decimal(0),
         metered_kwh=quantity(metered, "kWh") if metered else None,
+        usual_kw=tuple(quantity(part.strip(), "kW") for part in usual.split(",") if part.strip()),
+    )
+
+
+SETTLED_BY = {
+    "what was cleared": "AS_CLEARED",
+    "what was delivered": "ACTUALS_CAPPED",
+    "a virtual meter": "VIRTUAL_METER",
+    "imbalance prices": "TWO_SETTLEMENT",
+}
+"""What a deviation changes, by the words for it."""
+
+
+def charges(row: Mapping[str, str]) -> Charges:
+    """Read what a utility charges, in INR; what is not stated is free."""
+    mode = row.get("settled by", "what was cleared")
+    if mode not in SETTLED_BY:
+        raise UserError(
+            f"nobody settles by {mode!r}",
+            where="the charges",
+            mend=f"write one of: {', '.join(SETTLED_BY)}",
+        )
+
+    def rate(name: str) -> Decimal | None:
+        return quantity(row[name], "INR/kWh") if row.get(name) else None
+
+    band = row.get("band", "")
+    return Charges(
+        currency="INR",
+        mode=SETTLED_BY[mode],
+        wheeling_buyer_per_kwh=rate("wheeling"),
+        penalty_per_kwh=rate("penalty"),
+        penalty_band=quantity(band, "%") / 100 if band else None,
+        virtual_meter_per_kwh=rate("virtual meter"),
+        short_price_per_kwh=rate("short"),
+        long_price_per_kwh=rate("long"),
+        rounding="HALF_UP",
+        minor_unit=2,
+    )
+
+
+def objective(row: Mapping[str, str]) -> Objective:
+    """Read what a grid operator wants to buy: less load, up to a price, below a baseline."""
+    days = re.fullmatch(r"(\d+) of (\d+) days", row["baseline"])
+    if days is None:
+        raise UserError(
+            f"{row['baseline']!r} is no baseline", where="the objective", mend="write '3 of 5 days'"
+        )
+    return Objective(
+        target_kw=quantity(row["reduction"], "kW"),
+        max_price_per_kwh=quantity(row["highest price"], "INR/kWh"),
+        currency="INR",
+        methodology=f"{days[1]}of{days[2]}",
     )
 
 

@@ -46,6 +46,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "gridConstraints",
         "locationalPriceAdder",
         "externalSignals",
+        "beckn:maxQuantity",
     ),
     "contract": (
         "tariff",

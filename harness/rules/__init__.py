@@ -49,6 +49,7 @@ FAMILIES = (
     "billing",
     "charging",
     "catalogue",
+    "flexibility",
 )
 """The modules that define rules; a test holds the list complete."""
 
