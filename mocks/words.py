@@ -411,9 +411,21 @@ def _observe(known: Known, at: datetime) -> None:
     _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
+CONNECTOR = {
+    "PENDING": "Preparing",
+    "ACTIVE": "Charging",
+    "INTERRUPTED": "SuspendedEVSE",
+    "STOP": "Finishing",
+    "COMPLETED": "Finishing",
+}
+"""How the connector is in each state of a session, as OCPP calls it."""
+
+
 def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
         _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        if known.party != known.facts.parties[0]:  # who charges sees the connector
+            _tell(known, Block(slot="fulfilment", name="connectorStatus", data=CONNECTOR[state]))
         _observe(known, known.course.moved(state, known.facts.session))
 
     return tell

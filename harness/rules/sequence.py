@@ -61,8 +61,7 @@ def _objective(said: Reading) -> object:
     offered = [objective_in(offer.blocks) for offer in said.offers]
     if said.contract is not None:
         offered.append(objective_in(said.contract.blocks))
-    stated = said.deal.block("contract", "objective") if said.deal else None
-    return any(offered) or stated
+    return any(offered) or (said.deal and said.deal.block("contract", "objective"))
 
 
 CARRIES: dict[str, Callable[[Reading], object]] = {
