@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
     from gridwitness.views import Due, Interval, MeterReading, Source, Term
@@ -119,6 +120,12 @@ def tariff() -> dict[str, object] | None:
 @pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
+    return ()
+
+
+@pytest.fixture
+def signals() -> tuple[Signal, ...]:
+    """The values of signals; a Given may state them."""
     return ()
 
 

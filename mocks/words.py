@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks import accounts
 from gridwitness.rules.sequence import SESSION
+from gridwitness.signals import signals_in
 from gridwitness.views import (
     Bill,
     Block,
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.signals import Signal
+    from gridwitness.views import Due, Interval, SettlementReport, Term
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ class Facts:
     """What a scenario says of an exchange, whoever gets to know it when.
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
-    register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. ids: subscriber ids by name, once the cast is known.
+    register, later: what they tell after that, one portion after another; sources: the names
+    that formulas have for them. tariff: a Tariff block. session: the periods of a charging
+    session. signals: every value of each, from when it holds. ids: subscriber ids by name, once
+    the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -64,6 +70,8 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    later: tuple[tuple[MeterReading, ...], ...] = ()
+    signals: tuple[Signal, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
@@ -93,16 +101,24 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed.
+    telling holds what the message under way tells beside what is agreed. is_told: the readings
+    are somebody else's; portions counts those of one's own. totals: the last value of each
+    running total; reports: the billing reports told so far. now tells the time of day.
     """
 
     facts: Facts
     party: Party
     deal: Deal
     readings: tuple[MeterReading, ...] = ()
+    is_told: bool = False
+    heard_signals: tuple[Signal, ...] = ()
+    portions: int = 0
+    totals: dict[str, Signal] = field(default_factory=dict[str, "Signal"])
+    reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # -- hearing --------------------------------------------------------------------
 
@@ -140,7 +156,9 @@ class Known:
             )
 
     def _deliver(self, told: Deal) -> None:
-        self.readings = told.readings or self.readings
+        if told.readings:
+            self.readings, self.is_told = told.readings, True
+        self.heard_signals = signals_in(told) or self.heard_signals
         heard = {(b.slot, b.name): b for b in (*self.delivered, *told.blocks)}
         self.delivered = tuple(b for b in heard.values() if b.slot == "fulfilment")
 
@@ -265,6 +283,9 @@ def _formulas(known: Known) -> None:
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,
     )
+    if facts.signals:
+        meant = accounts.meant(facts.signals)
+        known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, meant))
 
 
 def _quote(known: Known) -> None:
@@ -298,7 +319,11 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or known.facts.readings
+    """Tell what was heard of the meters; who reads them tells one portion after another."""
+    if not known.is_told:
+        portions = (known.facts.readings, *known.facts.later)
+        known.readings = portions[min(known.portions, len(portions) - 1)]
+        known.portions += 1
     known.telling["readings"] = known.readings
 
 
@@ -423,6 +448,10 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
+    "signals": accounts.signals,
+    "running totals": accounts.running_totals,
+    "billing report": accounts.billing_report,
+    "correction": accounts.correction,
     "completed": _completed,
 } | {word: _session(state) for word, state in SESSION.items()}
 """How a reference actor fills each word that a row may carry."""

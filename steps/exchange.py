@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.words import Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
     from gridwitness.views import Due, Interval, MeterReading, Source, Term
 
@@ -47,6 +48,12 @@ def the_meter_readings(datatable: list[list[str]]) -> tuple[tuple[Source, MeterR
     return tuple(tables.reading(row) for row in rows)
 
 
+@given("the signals", target_fixture="signals")
+def the_signals(datatable: list[list[str]]) -> tuple[Signal, ...]:
+    rows = tables.rows(datatable, needs=["name", "kind", "at", "value"], may=["becomes"])
+    return tuple(tables.signal(row) for row in rows)
+
+
 @given("the tariff", target_fixture="tariff")
 def the_tariff(datatable: list[list[str]]) -> dict[str, object]:
     may = ["VAT", "step", "from", "until", "days", "from energy", "to energy"]
@@ -72,6 +79,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     readings: tuple[tuple[Source, MeterReading], ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
+    signals: tuple[Signal, ...],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -89,5 +97,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         readings=tuple(reading for _, reading in readings),
         tariff=tariff,
         session=session,
+        signals=signals,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

@@ -22,6 +22,7 @@ from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import ChargingPeriod
+from gridwitness.signals import KINDS, Signal
 from gridwitness.trace import Step
 from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
 
@@ -160,6 +161,22 @@ def terms(table: Sequence[Row]) -> dict[str, tuple[Term, ...]]:
         one = Term(name=row["term"], value=Decimal(match[1]), unit=match[2])
         found[row["role"]] = (*found.get(row["role"], ()), one)
     return found
+
+
+def signal(row: Row) -> Signal:
+    """Read a value of a signal and from when it holds; a total, and what it becomes."""
+    kind = row["kind"].upper().replace(" ", "_")
+    match = re.fullmatch(rf"({_NUMBER})(?: (\S+))?", row["value"])
+    if kind not in KINDS or match is None:
+        raise UserError(
+            f"{row['kind']!r} of {row['value']!r} is no signal",
+            where="the signals",
+            mend="write 'price' and '4.20 INR/kWh', or another kind: "
+            + ", ".join(known.lower().replace("_", " ") for known in KINDS),
+        )
+    at = instant(row["at"]).isoformat()
+    formula = row.get("becomes") or None
+    return Signal(row["name"], kind, Decimal(match[1]), match[2], at, formula)
 
 
 def due(row: Row) -> Due:

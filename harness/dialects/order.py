@@ -30,7 +30,6 @@ from gridwitness.dialects.blocks import (
     write_curve,
     write_error,
     write_filter,
-    write_flows,
     write_positions,
     write_readings,
 )
@@ -38,9 +37,11 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    read_report,
     upper,
     write_blocks,
     write_deal,
+    write_report,
 )
 from gridwitness.views import (
     Approval,
@@ -266,7 +267,7 @@ def _read_clearing(agent_inputs: Cursor, participant_id: str | None) -> Clearing
 def _read_settlement(cursor: Cursor) -> SettlementReport | None:
     if cursor.object() is None:
         return None
-    return SettlementReport(
+    report = SettlementReport(
         flows=read_flows(cursor / "flows"),
         positions=read_positions(cursor / "positions"),
         at={
@@ -275,6 +276,7 @@ def _read_settlement(cursor: Cursor) -> SettlementReport | None:
             "positions": f"{cursor.pointer}/positions",
         },
     )
+    return read_report(report, cursor)
 
 
 def _read_offers(catalogue: Cursor) -> Iterator[Offer]:
@@ -372,7 +374,7 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
 def _write_settlement(report: SettlementReport | None) -> dict[str, Json] | None:
     if report is None:
         return None
-    members: dict[str, Json] = {"flows": write_flows(report), "positions": write_positions(report)}
+    members = write_report(report) | {"positions": write_positions(report)}
     return typed("SettlementReport", members)
 
 
