@@ -95,7 +95,7 @@ def billing_report(known: Known) -> None:
     report = replace(
         deals.settled(deal, facts.currency),
         report_id=f"report-{len(known.reports) + 1}-of-{deal.contract_id}",
-        generated_at=known.now().isoformat(timespec="seconds"),
+        generated_at=known.now(),
         inputs=tuple(Term(name=n, value=q.value, unit=q.unit) for n, q in rounded.items()),
     )
     known.reports.append(report)

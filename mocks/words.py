@@ -9,9 +9,7 @@ Whatever somebody else has said already is passed on as it was said.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
 from gridwitness.mocks import accounts
+from gridwitness.mocks.draws import end_of
 from gridwitness.rules.sequence import SESSION
 from gridwitness.signals import signals_in
 from gridwitness.views import (
@@ -35,6 +34,7 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -101,14 +101,18 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed. is_told: the readings
+    telling holds what the message under way tells beside what is agreed; new_id draws an id,
+    now tells the time of day.
+    is_told: the readings
     are somebody else's; portions counts those of one's own. totals: the last value of each
-    running total; reports: the billing reports told so far. now tells the time of day.
+    running total; reports: the billing reports told so far.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    new_id: Callable[[], str]
+    now: Callable[[], str]
     readings: tuple[MeterReading, ...] = ()
     is_told: bool = False
     heard_signals: tuple[Signal, ...] = ()
@@ -118,7 +122,6 @@ class Known:
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # -- hearing --------------------------------------------------------------------
 
@@ -209,7 +212,7 @@ class Known:
             deal = with_role(deal, role)
         return replace(
             deal,
-            contract_id=deal.contract_id or str(uuid.uuid4()),
+            contract_id=deal.contract_id or self.new_id(),
             status=deal.status or "PENDING",
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
@@ -436,6 +439,23 @@ def _settlement(known: Known) -> None:
 
 def _completed(known: Known) -> None:
     known.deal = replace(known.deal, status="COMPLETED")
+
+
+def happens(facts: Facts, word: str) -> datetime | None:
+    """Give the instant before which nobody can tell of something; None: it is only said."""
+    if word == "meter reading":
+        return end_of(facts.interval)
+    if not facts.session:
+        return None
+    first, last = facts.session[0], facts.session[-1]
+    return {
+        "session requested": first.start,
+        "session active": first.start,
+        "telemetry": first.end,
+        "session stopping": last.end,
+        "session completed": last.end,
+        "charge detail record": last.end,
+    }.get(word)
 
 
 WORDS: dict[str, Callable[[Known], None]] = {

@@ -224,6 +224,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "EnergyCustomer": {"meterId": "", "utilityId": "", "utilityCustomerId": ""},
     "EnergyResource": {
+        "availableQuantity": 1,
         "sourceType": "",
         "connectorType": "",
         "connectorStatus": "",

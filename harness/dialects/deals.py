@@ -36,6 +36,8 @@ HELD: dict[str, tuple[str, ...]] = {
         "objectives",
         "gridConstraints",
         "locationalPriceAdder",
+        "location",
+        "availableQuantity",
     ),
     "offer": (
         "tariff",
