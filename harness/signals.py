@@ -173,14 +173,17 @@ class Course:
 
 
 _TICK = timedelta(microseconds=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def courses(signals: Sequence[Signal]) -> dict[str, tuple[Signal, Course]]:
-    """Give each signal that has a value: its first, and how it goes on."""
+    """Give each signal that has a value: its earliest, and how it goes on."""
     by_name: dict[str, list[Signal]] = {}
     for signal in signals:
         if signal.value is not None:
             by_name.setdefault(signal.name, []).append(signal)
+    for values in by_name.values():
+        values.sort(key=lambda s: s.begins or _NEVER)
     return {name: (values[0], Course(values)) for name, values in by_name.items()}
 
 

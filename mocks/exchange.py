@@ -365,8 +365,9 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids)
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
+    silent = tuple(p.role for p in facts.parties if p.role not in acting)
+    facts = replace(facts, ids=ids, silent=silent)
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
     players = [

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
@@ -51,6 +51,17 @@ class Party:
     meter_id: str | None = None
 
 
+class Metered(NamedTuple):
+    """What a meter registers, the name that formulas have for it, and in which report it is told.
+
+    A source that is priced by a signal is counted in kWh, and once more at the signal's value.
+    """
+
+    source: Source
+    reading: MeterReading
+    report: int
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a scenario says of an exchange, whoever gets to know it when.
@@ -58,8 +69,8 @@ class Facts:
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register, later: what they tell after that, one portion after another; sources: the names
     that formulas have for them. tariff: a Tariff block. session: the periods of a charging
-    session. signals: every value of each, from when it holds. ids: subscriber ids by name, once
-    the cast is known.
+    session. signals: every value of each, from when it holds. ids: subscriber ids by name, and
+    silent: the roles that act in no row, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -76,6 +87,7 @@ class Facts:
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    silent: tuple[str, ...] = ()
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -102,10 +114,9 @@ class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
     telling holds what the message under way tells beside what is agreed; new_id draws an id,
-    now tells the time of day.
-    is_told: the readings
-    are somebody else's; portions counts those of one's own. totals: the last value of each
-    running total; reports: the billing reports told so far.
+    now tells the time of day. is_told: the readings are somebody else's; portions counts those
+    of one's own. totals: the last value of each running total; reports: the billing reports
+    told so far.
     """
 
     facts: Facts
@@ -255,6 +266,7 @@ def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 
 
 def _terms(known: Known) -> None:
+    """State one's own terms; who answers states those of who says nothing, too."""
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
     if not terms and not any(role.terms for role in known.deal.roles):
@@ -264,6 +276,11 @@ def _terms(known: Known) -> None:
             mend="state a term of that role, or let the row carry something else",
         )
     known.deal = with_role(known.deal, replace(own, terms=terms))
+    if known.party == known.facts.parties[1]:
+        for role in known.facts.silent:
+            theirs = known.deal.role(role) or Role(name=role)
+            stated = known.facts.terms.get(role, ())
+            known.deal = with_role(known.deal, replace(theirs, terms=stated))
 
 
 def _tariff(known: Known) -> None:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.mocks.words import Party
+    from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -43,8 +43,9 @@ def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
 
 
 @given("the meter readings", target_fixture="readings")
-def the_meter_readings(datatable: list[list[str]]) -> tuple[tuple[Source, MeterReading], ...]:
-    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=["from", "until"])
+def the_meter_readings(datatable: list[list[str]]) -> tuple[Metered, ...]:
+    may = ["from", "until", "report", "priced by"]
+    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=may)
     return tuple(tables.reading(row) for row in rows)
 
 
@@ -66,6 +67,11 @@ def the_charging_session(datatable: list[list[str]]) -> tuple[ChargingPeriod, ..
     return tuple(tables.period(row) for row in rows)
 
 
+@given(parsers.parse("payments in {currency:w} with {decimals:w} decimals"), target_fixture="money")
+def payments_in(currency: str, decimals: str) -> tuple[str, int]:
+    return tables.money(currency, decimals)
+
+
 @given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
@@ -76,10 +82,11 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     parties: tuple[Party, ...],
     terms: dict[str, tuple[Term, ...]],
     dues: tuple[Due, ...],
-    readings: tuple[tuple[Source, MeterReading], ...],
+    readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     signals: tuple[Signal, ...],
+    money: tuple[str, int],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -88,15 +95,19 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     patience: float,
     hearing: Hearing,
 ) -> None:
+    first, *later = tables.portions(readings) or ((),)
     facts = Facts(
         parties=parties,
         interval=interval,
         terms=terms,
         dues=dues,
         sources=tables.sources(readings, session=session),
-        readings=tuple(reading for _, reading in readings),
+        readings=first,
+        later=tuple(later),
         tariff=tariff,
         session=session,
         signals=signals,
+        currency=money[0],
+        minor_unit=money[1],
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

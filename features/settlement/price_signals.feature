@@ -47,3 +47,21 @@ Feature: Energy is sold at the price of an exchange
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps BIL-001
+
+  Scenario: In an hour of too much wind the buyer is paid for taking energy
+    Given the signals
+      | name      | kind  | at    | value          |
+      | day_ahead | price | 17:00 | -3.905 INR/kWh |
+      | day_ahead | price | 18:00 | 0.881 INR/kWh  |
+    And the meter readings
+      | name      | meter  | energy    | from  | until | priced by |
+      | delivered | 100300 | 21.37 kWh | 17:00 | 18:00 | day_ahead |
+      | delivered | 100300 | 12.06 kWh | 18:00 | 19:00 | day_ahead |
+    And the payments
+      | from     | to       | kind     | formula                                   |
+      | consumer | prosumer | ENERGY   | delivered_at_day_ahead + margin * delivered |
+      | consumer | utility  | WHEELING | wheeling * delivered                      |
+    When the exchange runs
+    Then the messages follow the sequence
+    And the exchange keeps STL-002
+    And the exchange keeps STL-003

@@ -48,6 +48,7 @@ FAMILIES = (
     "lineage",
     "billing",
     "catalogue",
+    "settlement_report",
 )
 """The modules that define rules; a test holds the list complete."""
 
