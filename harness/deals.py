@@ -356,15 +356,21 @@ def _valued(contract: agreement.EnergyContract, formula: str) -> Input:
 
 
 def total_after(deal: Deal, name: str) -> Decimal:
-    """Give what a running total comes to by what a message tells. Raises DealError."""
+    """Give what a running total comes to by what a message tells; money as it is paid.
+
+    Raises DealError.
+    """
     meant = (*signals_in(deal, "contract"), *signals_in(deal))
     formula = next((s.formula for s in meant if s.name == name and s.formula), None)
     if formula is None:
         raise DealError(f"nothing says what {name} becomes")
     try:
-        return _valued(agreed(deal), formula).value
+        found = _valued(agreed(deal), formula)
+        if found.unit is not None and Unit.read(found.unit).is_money:
+            return rounded(Fraction(found.value), *rounding_of(deal))
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"what {name} becomes cannot be computed: {error}") from error
+    return found.value
 
 
 def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:

@@ -6,21 +6,21 @@ Feature: Energy is sold at the price of an exchange
 
   Background:
     Given the message sequence
-      | row | from     | to       | action      | carries                                                   | after  |
-      | 1   | consumer | prosumer | discover    | interval                                                  |        |
-      | 2   | prosumer | consumer | on_discover | offer                                                     | 1      |
-      | 3   | consumer | prosumer | init        | terms                                                     | 2      |
-      | 4   | prosumer | utility  | init        | terms                                                     | 3      |
-      | 5   | utility  | prosumer | on_init     | terms                                                     | 4      |
-      | 6   | prosumer | consumer | on_init     | terms, payment formulas                                   | 5      |
-      | 7   | consumer | prosumer | confirm     | terms, payment formulas                                   | 6      |
-      | 8   | prosumer | utility  | confirm     | terms                                                     | 7      |
-      | 9   | utility  | prosumer | on_confirm  | lock                                                      | 8      |
-      | 10  | prosumer | consumer | on_confirm  | terms, payment formulas                                   | 7, 9   |
-      | 11  | consumer | prosumer | status      |                                                           | 10     |
-      | 12  | prosumer | utility  | status      |                                                           | 9, 11  |
-      | 13  | utility  | prosumer | on_status   | meter reading, signals                                    | 12     |
-      | 14  | prosumer | consumer | on_status   | meter reading, signals, bill, billing report, completed   | 13     |
+      | row | from     | to       | action      | carries                                                 | after |
+      | 1   | consumer | prosumer | discover    | interval                                                |       |
+      | 2   | prosumer | consumer | on_discover | offer                                                   | 1     |
+      | 3   | consumer | prosumer | init        | terms                                                   | 2     |
+      | 4   | prosumer | utility  | init        | terms                                                   | 3     |
+      | 5   | utility  | prosumer | on_init     | terms                                                   | 4     |
+      | 6   | prosumer | consumer | on_init     | terms, payment formulas                                 | 5     |
+      | 7   | consumer | prosumer | confirm     | terms, payment formulas                                 | 6     |
+      | 8   | prosumer | utility  | confirm     | terms                                                   | 7     |
+      | 9   | utility  | prosumer | on_confirm  | lock                                                    | 8     |
+      | 10  | prosumer | consumer | on_confirm  | terms, payment formulas                                 | 7, 9  |
+      | 11  | consumer | prosumer | status      |                                                         | 10    |
+      | 12  | prosumer | utility  | status      |                                                         | 9, 11 |
+      | 13  | utility  | prosumer | on_status   | meter reading, signals                                  | 12    |
+      | 14  | prosumer | consumer | on_status   | meter reading, signals, bill, billing report, completed | 13    |
     And the parties
       | name    | role     | meter  |
       | dairy   | consumer | 100200 |
@@ -41,9 +41,9 @@ Feature: Energy is sold at the price of an exchange
       | name      | meter  | energy   |
       | delivered | 100300 | 38.4 kWh |
     And the payments
-      | from     | to       | kind     | formula                                             |
-      | consumer | prosumer | ENERGY   | (day_ahead + margin) * min(delivered, contracted)   |
-      | consumer | utility  | WHEELING | wheeling * min(delivered, contracted)               |
+      | from     | to       | kind     | formula                                           |
+      | consumer | prosumer | ENERGY   | (day_ahead + margin) * min(delivered, contracted) |
+      | consumer | utility  | WHEELING | wheeling * min(delivered, contracted)             |
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps BIL-001
@@ -58,9 +58,9 @@ Feature: Energy is sold at the price of an exchange
       | delivered | 100300 | 21.37 kWh | 17:00 | 18:00 | day_ahead |
       | delivered | 100300 | 12.06 kWh | 18:00 | 19:00 | day_ahead |
     And the payments
-      | from     | to       | kind     | formula                                   |
+      | from     | to       | kind     | formula                                     |
       | consumer | prosumer | ENERGY   | delivered_at_day_ahead + margin * delivered |
-      | consumer | utility  | WHEELING | wheeling * delivered                      |
+      | consumer | utility  | WHEELING | wheeling * delivered                        |
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps STL-002

@@ -6,21 +6,21 @@ Feature: Six parties share what a neighbour's energy is sold for
 
   Background:
     Given the message sequence
-      | row | from     | to       | action      | carries                                          | after |
-      | 1   | consumer | prosumer | discover    | interval                                         |       |
-      | 2   | prosumer | consumer | on_discover | offer                                            | 1     |
-      | 3   | consumer | prosumer | init        | terms                                            | 2     |
-      | 4   | prosumer | utility  | init        | terms                                            | 3     |
-      | 5   | utility  | prosumer | on_init     | terms                                            | 4     |
-      | 6   | prosumer | consumer | on_init     | terms, payment formulas                          | 5     |
-      | 7   | consumer | prosumer | confirm     | terms, payment formulas                          | 6     |
-      | 8   | prosumer | utility  | confirm     | terms                                            | 7     |
-      | 9   | utility  | prosumer | on_confirm  | lock                                             | 8     |
-      | 10  | prosumer | consumer | on_confirm  | terms, payment formulas                          | 7, 9  |
-      | 11  | consumer | prosumer | status      |                                                  | 10    |
-      | 12  | prosumer | utility  | status      |                                                  | 9, 11 |
-      | 13  | utility  | prosumer | on_status   | meter reading                                    | 12    |
-      | 14  | prosumer | consumer | on_status   | meter reading, bill, billing report, completed   | 13    |
+      | row | from     | to       | action      | carries                                        | after |
+      | 1   | consumer | prosumer | discover    | interval                                       |       |
+      | 2   | prosumer | consumer | on_discover | offer                                          | 1     |
+      | 3   | consumer | prosumer | init        | terms                                          | 2     |
+      | 4   | prosumer | utility  | init        | terms                                          | 3     |
+      | 5   | utility  | prosumer | on_init     | terms                                          | 4     |
+      | 6   | prosumer | consumer | on_init     | terms, payment formulas                        | 5     |
+      | 7   | consumer | prosumer | confirm     | terms, payment formulas                        | 6     |
+      | 8   | prosumer | utility  | confirm     | terms                                          | 7     |
+      | 9   | utility  | prosumer | on_confirm  | lock                                           | 8     |
+      | 10  | prosumer | consumer | on_confirm  | terms, payment formulas                        | 7, 9  |
+      | 11  | consumer | prosumer | status      |                                                | 10    |
+      | 12  | prosumer | utility  | status      |                                                | 9, 11 |
+      | 13  | utility  | prosumer | on_status   | meter reading                                  | 12    |
+      | 14  | prosumer | consumer | on_status   | meter reading, bill, billing report, completed | 13    |
     And the parties
       | name       | role           | meter  |
       | bakery     | consumer       | 100200 |
@@ -68,10 +68,10 @@ Feature: Six parties share what a neighbour's energy is sold for
       | name      | meter  | energy    |
       | delivered | 100300 | 19.29 kWh |
     And the payments
-      | from     | to       | kind      | formula                                            |
-      | consumer | prosumer | ENERGY    | price * contracted                                 |
-      | prosumer | consumer | REFUND    | price * max(0, contracted - delivered)             |
-      | prosumer | consumer | SHORTFALL | penalty * max(0, 0.9 * contracted - delivered)     |
+      | from     | to       | kind      | formula                                        |
+      | consumer | prosumer | ENERGY    | price * contracted                             |
+      | prosumer | consumer | REFUND    | price * max(0, contracted - delivered)         |
+      | prosumer | consumer | SHORTFALL | penalty * max(0, 0.9 * contracted - delivered) |
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps BIL-001
@@ -80,12 +80,12 @@ Feature: Six parties share what a neighbour's energy is sold for
   Scenario Outline: A currency of <decimals> decimals is shared in whole units of its own
     Given payments in <currency> with <decimals> decimals
     And the terms
-      | role           | term       | value                    |
-      | consumer       | contracted | 13.7 kWh                 |
-      | prosumer       | price      | <price> <currency>/kWh   |
-      | aggregator     | share      | 0.035                    |
-      | clearing agent | fee        | <fee> <currency>/kWh     |
-      | government     | tax        | 0.1                      |
+      | role           | term       | value                  |
+      | consumer       | contracted | 13.7 kWh               |
+      | prosumer       | price      | <price> <currency>/kWh |
+      | aggregator     | share      | 0.035                  |
+      | clearing agent | fee        | <fee> <currency>/kWh   |
+      | government     | tax        | 0.1                    |
     And the meter readings
       | name      | meter  | energy     |
       | delivered | 100300 | 13.137 kWh |
