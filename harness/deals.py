@@ -328,7 +328,7 @@ DECIMALS = 9
 
 
 def inputs(deal: Deal) -> dict[str, Input]:
-    """Give every quantity that the formulas of a deal use, as they call it.
+    """Give every quantity that the formulas of a deal use, by the whole path of its name.
 
     Raises DealError where one has no value, or a formula cannot be read.
     """

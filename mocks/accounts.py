@@ -6,6 +6,7 @@ words (words), arithmetic (gridwitness.deals, gridwitness.signals).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,12 +92,17 @@ def _without(blocks: Sequence[Block]) -> tuple[Block, ...]:
 def billing_report(known: Known) -> None:
     """Settle what is told, in a report that states what it rests on."""
     deal, facts = known.whole(), known.facts
-    rounded = deals.inputs(deal)
+    inputs = deals.inputs(deal)
+    ends = Counter(path.rpartition(".")[2] for path in inputs)
+    named = {
+        (end if ends[end := path.rpartition(".")[2]] == 1 else path): one
+        for path, one in inputs.items()
+    }
     report = replace(
         deals.settled(deal, facts.currency),
         report_id=f"report-{len(known.reports) + 1}-of-{deal.contract_id}",
         generated_at=known.now(),
-        inputs=tuple(Term(name=n, value=q.value, unit=q.unit) for n, q in rounded.items()),
+        inputs=tuple(Term(name=n, value=q.value, unit=q.unit) for n, q in named.items()),
     )
     known.reports.append(report)
     known.telling["settlement"] = report

@@ -13,11 +13,11 @@ from gridwitness import deals
 from gridwitness.deals import DealError
 from gridwitness.reference_impl.rounding import EXACT
 from gridwitness.rules import outcome, rule
-from gridwitness.signals import STATE, moment, period_of, signals_in
+from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from gridwitness.rules import Outcome
@@ -60,17 +60,27 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
         except DealError as error:
             yield _unknown(message, error, report.pointer("inputs"))
             continue
-        stated = {term.name: (term.value, term.unit) for term in report.inputs}
-        wrong = [name for name, one in right.items() if stated.get(name) != (one.value, one.unit)]
-        name = wrong[0] if wrong else next(iter(right), "")
+        named = {term.name: (term.value, term.unit) for term in report.inputs}
+        stated = {path: _by_ending(named, path) for path in right}
+        wrong = [path for path, one in right.items() if stated[path] != (one.value, one.unit)]
+        path = wrong[0] if wrong else ""
         yield outcome(
             not wrong,
             by=message.sender,
             message=message,
-            observed=f"{name}: {_amount(stated.get(name))}",
-            expected=f"{name}: {_amount(right.get(name))}",
+            observed=f"{path}: {_amount(stated.get(path))}",
+            expected=f"{path}: {_amount(right.get(path))}",
             pointer=report.pointer("inputs"),
         )
+
+
+def _by_ending(
+    named: Mapping[str, tuple[Decimal, str | None]], path: str
+) -> tuple[Decimal, str | None] | None:
+    """Find a quantity by its path, or by an ending of it as formulas may call it."""
+    parts = path.split(".")
+    endings = (".".join(parts[start:]) for start in range(len(parts)))
+    return next((named[ending] for ending in endings if ending in named), None)
 
 
 def _amount(quantity: tuple[Decimal, str | None] | None) -> str:
@@ -115,30 +125,21 @@ def signals_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
 
 @rule("STL-003", "MUST", source=f"{SIGNALS}; {BLOCK}", when_stated=True)
 def signals_are_of_what_is_settled(trace: Trace) -> Iterator[Outcome]:
-    """A signal that a bill counts with is in force from the beginning to the end of what it bills.
-
-    A value that comes into force at the end or later is of something else.
-    """
+    """A signal that a bill counts with is in force when what it bills begins."""
     for message, deal in _told(trace):
         period = period_of(deal)
         if deal.settlement is None or period is None:
             continue
-        told = [s for s in signals_in(deal) if s.kind != STATE and s.value is not None]
-        by_name: dict[str, list[Signal]] = {}
-        for signal in told:
-            by_name.setdefault(signal.name, []).append(signal)
-        for name, values in by_name.items():
-            instants = [begins for s in values if (begins := s.begins)]
-            if not instants:
+        for name, (first, course) in courses(signals_in(deal)).items():
+            if first.kind == STATE:
                 continue
-            right = min(instants) <= period.start and max(instants) < period.end
             yield outcome(
-                right,
+                course.at(period.start) is not None,
                 by=message.sender,
                 message=message,
-                observed=f"{name} from {min(instants)} and last at {max(instants)}",
-                expected=f"values in force from {period.start} until {period.end}",
-                pointer=values[0].pointer,
+                observed=f"{name} from {first.instant}",
+                expected=f"a value in force from {period.start.isoformat()}",
+                pointer=first.pointer,
             )
 
 
