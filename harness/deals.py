@@ -288,6 +288,18 @@ def agreed(deal: Deal) -> agreement.EnergyContract:
                 agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
                 for due in deal.dues
             ),
+            metrics=tuple(
+                agreement.QualityMetric(
+                    promise.name,
+                    promise.formula,
+                    unit=promise.unit,
+                    target=Quantity(promise.target, promise.unit),
+                    bound="AT_MOST" if promise.bound == "AT_MOST" else "AT_LEAST",
+                    penalty=promise.due.formula,
+                    penalty_applied_to=camel(promise.due.payer),
+                )
+                for promise in deal.promises
+            ),
             parameters=quantities(deal),
         )
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
@@ -297,14 +309,23 @@ def agreed(deal: Deal) -> agreement.EnergyContract:
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
+    Behind the payments stand the penalties of promises; one that was kept costs nothing.
+
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
+    contract = agreed(deal)
     try:
-        computed = agreement.revenue_flows(agreed(deal))
+        computed = agreement.revenue_flows(contract)
+        missed = [metric.penalty or Fraction() for metric in agreement.quality(contract)]
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
+    penalties = [
+        agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)
+        for promise, amount in zip(deal.promises, missed, strict=True)
+    ]
+    dues = (*deal.dues, *(promise.due for promise in deal.promises))
     return tuple(
         Owed(
             holders.get(payment.payer, payment.payer),
@@ -312,7 +333,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(deal.dues, computed, strict=True)
+        for due, payment in zip(dues, (*computed, *penalties), strict=True)
     )
 
 
@@ -324,7 +345,16 @@ class Input(NamedTuple):
 
 
 DECIMALS = 9
+FINEST = Fraction(1, 10**DECIMALS)
 """How exactly a quantity is stated that has no end, as a mean may be."""
+
+
+def same_unit(one: str, other: str | None) -> bool:
+    """Tell whether two texts are one unit; no unit is one of its own."""
+    try:
+        return one == other or Unit.read(one) == Unit.read(other or "1")
+    except FormulaError:
+        return False
 
 
 def inputs(deal: Deal) -> dict[str, Input]:
@@ -347,8 +377,8 @@ def inputs(deal: Deal) -> dict[str, Input]:
         raise DealError(f"a quantity has no value: {error}") from error
 
 
-def _valued(contract: agreement.EnergyContract, formula: str) -> Input:
-    metric = agreement.QualityMetric("value", formula)
+def _valued(contract: agreement.EnergyContract, formula: str, unit: str | None = None) -> Input:
+    metric = agreement.QualityMetric("value", formula, unit)
     (found,) = agreement.quality(replace(contract, metrics=(metric,)))
     exact = rounded(found.value, ROUNDING, DECIMALS)
     plain = f"{exact:f}".rstrip("0").rstrip(".")
@@ -361,16 +391,16 @@ def total_after(deal: Deal, name: str) -> Decimal:
     Raises DealError.
     """
     meant = (*signals_in(deal, "contract"), *signals_in(deal))
-    formula = next((s.formula for s in meant if s.name == name and s.formula), None)
-    if formula is None:
+    total = next((s for s in meant if s.name == name and s.formula), None)
+    if total is None or total.formula is None:
         raise DealError(f"nothing says what {name} becomes")
     try:
-        found = _valued(agreed(deal), formula)
-        if found.unit is not None and Unit.read(found.unit).is_money:
-            return rounded(Fraction(found.value), *rounding_of(deal))
+        value = _valued(agreed(deal), total.formula, total.unit).value
+        if total.unit is None or not Unit.read(total.unit).is_money:
+            return value
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"what {name} becomes cannot be computed: {error}") from error
-    return found.value
+    return rounded(Fraction(value), *rounding_of(deal))
 
 
 def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:

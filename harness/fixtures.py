@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.views import Due, Interval, Promise, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -103,7 +103,7 @@ def terms() -> dict[str, tuple[Term, ...]]:
 
 
 @pytest.fixture
-def dues() -> tuple[Due, ...]:
+def dues() -> tuple[Due | Promise, ...]:
     """Who is to pay whom; a Given may say so."""
     return ()
 

@@ -238,6 +238,21 @@ class Due(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Promise(View):
+    """How good a service is to be, and what is due where it is not.
+
+    formula: of the measure; bound: AT_LEAST or AT_MOST the target, whose unit the measure has.
+    """
+
+    name: str
+    formula: str
+    target: Decimal
+    bound: str
+    due: Due
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source(View):
     """Where a formula's name gets its value after delivery.
 
@@ -270,6 +285,7 @@ class Deal(View):
     interval: Interval | None = None
     roles: tuple[Role, ...] = ()
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     minor_unit: int | None = None
     rounding: str | None = None

@@ -327,7 +327,7 @@ def narrowed(deal: Deal) -> Deal:
         replace(role, terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS))
         for role in deal.roles
     )
-    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=())
+    return replace(deal, roles=roles, dues=(), promises=(), bill=None, settlement=None, blocks=())
 
 
 def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
-    from gridwitness.views import Due, Interval, SettlementReport, Term
+    from gridwitness.views import Due, Interval, Promise, SettlementReport, Term
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Facts:
     interval: Interval
     terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict[str, "tuple[Term, ...]"])
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
@@ -299,6 +300,7 @@ def _formulas(known: Known) -> None:
     known.deal = replace(
         known.deal,
         dues=facts.dues,
+        promises=facts.promises,
         sources=facts.sources,
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,

@@ -13,6 +13,7 @@ from pytest_bdd import given, parsers, when
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
 from gridwitness.steps import tables
+from gridwitness.views import Due, Promise
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.views import Interval, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -37,9 +38,10 @@ def the_terms(datatable: list[list[str]]) -> dict[str, tuple[Term, ...]]:
 
 
 @given("the payments", target_fixture="dues")
-def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
-    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=[])
-    return tuple(tables.due(row) for row in rows)
+def the_payments(datatable: list[list[str]]) -> tuple[Due | Promise, ...]:
+    may = ["unless", "is"]
+    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=may)
+    return tuple(tables.promise(row) if row.get("unless") else tables.due(row) for row in rows)
 
 
 @given("the meter readings", target_fixture="readings")
@@ -81,7 +83,7 @@ def a_delivery_from_to(start: str, end: str) -> Interval:
 def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     parties: tuple[Party, ...],
     terms: dict[str, tuple[Term, ...]],
-    dues: tuple[Due, ...],
+    dues: tuple[Due | Promise, ...],
     readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
@@ -100,7 +102,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         parties=parties,
         interval=interval,
         terms=terms,
-        dues=dues,
+        dues=tuple(due for due in dues if isinstance(due, Due)),
+        promises=tuple(due for due in dues if isinstance(due, Promise)),
         sources=tables.sources(readings, session=session),
         readings=first,
         later=tuple(later),

@@ -25,7 +25,7 @@ from gridwitness.mocks.words import Metered, Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import ChargingPeriod
 from gridwitness.signals import KINDS, Signal
-from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
+from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Promise, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,6 +166,25 @@ def money(currency: str, decimals: str) -> tuple[str, int]:
 def due(row: Row) -> Due:
     """Read who pays whom, and by which formula."""
     return Due(payer=row["from"], payee=row["to"], kind=row["kind"], formula=row["formula"])
+
+
+def promise(row: Row) -> Promise:
+    """Read a penalty, unless a measure is as promised: 'availability at least 0.95'."""
+    match = re.fullmatch(rf"(\w+) (at least|at most) ({_NUMBER})(?: (\S+))?", row["unless"])
+    if match is None or not row.get("is"):
+        raise UserError(
+            f"{row['unless']!r} is no promise",
+            where="the payments",
+            mend="write 'availability at least 0.95', and in the column 'is' how it is measured",
+        )
+    return Promise(
+        name=match[1],
+        formula=row["is"],
+        target=Decimal(match[3]),
+        bound=match[2].upper().replace(" ", "_"),
+        due=due(row),
+        unit=match[4],
+    )
 
 
 def reading(row: Row) -> Metered:

@@ -201,7 +201,18 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "cancellationFee": 1,
         },
         "telemetrySources": [{"sourceId": "", "sourceType": "", "signalId": "", "unit": ""}],
-        "qualityMetrics": [{"metricId": "", "target": 1, "unit": ""}],
+        "qualityMetrics": {
+            "metrics": [
+                {
+                    "metricId": "",
+                    "formula": "",
+                    "target": 1,
+                    "bound": "",
+                    "unit": "",
+                    "penalty": {"kind": "", "formula": "", "appliedTo": "", "paidTo": ""},
+                }
+            ]
+        },
         "revenueFlows": [{"from": "", "to": "", "formula": ""}],
         "policy": {"url": "", "queryPath": ""},
     },

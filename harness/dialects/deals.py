@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.dialects.blocks import iso_duration, read_flows, read_window, write_flows
 from gridwitness.reference_impl.rounding import ROUNDINGS
-from gridwitness.views import Block, Deal, Due, Role, Source, Term
+from gridwitness.views import Block, Deal, Due, Promise, Role, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -76,6 +76,8 @@ GRID = "utility"
 
 MOST_DECIMALS = 4
 
+BOUNDS = ("AT_LEAST", "AT_MOST")
+
 
 def upper(role: str) -> str:
     """Spell a role as the order dialect does."""
@@ -121,6 +123,7 @@ def read_deal(block: Cursor) -> Deal | None:
         interval=read_window(inputs / "tradeWindow", "startTime", "duration"),
         roles=roles,
         dues=tuple(_read_dues(flows)),
+        promises=tuple(_read_promises(block / "qualityMetrics" / "metrics")),
         sources=tuple(_read_sources(block / "telemetrySources")),
         minor_unit=_minor_unit(inputs / "minorUnit"),
         rounding=_rounding(inputs / "rounding"),
@@ -185,6 +188,46 @@ def _read_dues(flows: Cursor) -> Iterator[Due]:
             yield Due(payer=words(payer), payee=words(payee), kind=kind, formula=formula, at=at)
 
 
+def _read_promises(metrics: Cursor) -> Iterator[Promise]:
+    """Read the quality metrics that say on which side of their target they are met."""
+    for item in metrics.items():
+        penalty, bound = item / "penalty", (item / "bound").text()
+        texts = [(item / "metricId").text(), (item / "formula").text()]
+        texts += [(penalty / key).text() for key in ("appliedTo", "paidTo", "formula")]
+        target = (item / "target").number()
+        if bound not in BOUNDS or target is None or any(text is None for text in texts):
+            continue
+        name, formula, payer, payee, charge = (text or "" for text in texts)
+        kind = (penalty / "kind").text() or "PENALTY"
+        due = Due(payer=words(payer), payee=words(payee), kind=kind, formula=charge)
+        unit, at = (item / "unit").text(), {"": item.pointer}
+        yield Promise(
+            name=name, formula=formula, target=target, bound=bound, due=due, unit=unit, at=at
+        )
+
+
+def _write_promises(deal: Deal, spell: Spell) -> dict[str, Json] | None:
+    metrics: list[Json] = [
+        _present(
+            {
+                "metricId": promise.name,
+                "formula": promise.formula,
+                "target": promise.target,
+                "bound": promise.bound,
+                "unit": promise.unit,
+                "penalty": {
+                    "kind": promise.due.kind,
+                    "formula": promise.due.formula,
+                    "appliedTo": spell(promise.due.payer),
+                    "paidTo": spell(promise.due.payee),
+                },
+            }
+        )
+        for promise in deal.promises
+    ]
+    return {"metrics": metrics} if metrics else None
+
+
 def _read_sources(sources: Cursor) -> Iterator[Source]:
     for item in sources.items():
         name, kind = (item / "sourceId").need_text(), (item / "sourceType").need_text()
@@ -228,6 +271,7 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
         "inputParameters": _present(inputs) or None,
         "telemetrySources": [_write_source(source) for source in deal.sources] or None,
         "revenueFlows": _write_dues(deal, spell),
+        "qualityMetrics": _write_promises(deal, spell),
     }
     return _present(members | write_blocks(deal.blocks, "contract"))
 

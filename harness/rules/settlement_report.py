@@ -7,6 +7,7 @@ not belong here: what the payments of one message come to (billing), markets tha
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness import deals
@@ -62,7 +63,7 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
             continue
         named = {term.name: (term.value, term.unit) for term in report.inputs}
         stated = {path: _by_ending(named, path) for path in right}
-        wrong = [path for path, one in right.items() if stated[path] != (one.value, one.unit)]
+        wrong = [path for path, one in right.items() if not _alike(stated[path], one)]
         path = wrong[0] if wrong else ""
         yield outcome(
             not wrong,
@@ -72,6 +73,13 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
             expected=f"{path}: {_amount(right.get(path))}",
             pointer=report.pointer("inputs"),
         )
+
+
+def _alike(stated: tuple[Decimal, str | None] | None, right: deals.Input) -> bool:
+    """Tell whether a quantity is the right one; its unit may be left to its name."""
+    if stated is None or abs(Fraction(stated[0]) - Fraction(right.value)) > deals.FINEST:
+        return False
+    return stated[1] is None or deals.same_unit(stated[1], right.unit)
 
 
 def _by_ending(
