@@ -228,17 +228,29 @@ def quantities(deal: Deal) -> dict[str, Quantity]:
     for name, (first, course) in told.items():
         now = first.value if first.kind == STATE else period and course.over(period)
         found[name] = Quantity(now, first.unit)
+    by_meter: dict[str | None, list[MeterReading]] = {}
+    for reading in deal.readings:
+        by_meter.setdefault(reading.meter_id, []).append(reading)
+    metered: dict[tuple[str | None, str | None], Quantity] = {}
     for source in deal.sources:
         if source.kind == "METER_READING":
-            own = [r for r in deal.readings if r.meter_id == source.meter_id]
-            found[source.name] = (
-                Quantity(sum((r.energy_kwh for r in own), Decimal(0)) if own else None, "kWh")
-                if source.signal is None
-                else _at_signal(own, told.get(source.signal))
-            )
+            key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
+            if key not in metered:
+                metered[key] = _registered(own, source.signal, told)
+            found[source.name] = metered[key]
         elif source.kind == "CHARGE_DATA_RECORD":
             found[source.name] = _of_record(deal, source.unit)
     return found
+
+
+def _registered(
+    readings: Sequence[MeterReading],
+    signal: str | None,
+    told: Mapping[str, tuple[Signal, Course]],
+) -> Quantity:
+    if signal is not None:
+        return _at_signal(readings, told.get(signal))
+    return Quantity(exact_sum(r.energy_kwh for r in readings) if readings else None, "kWh")
 
 
 def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
@@ -372,35 +384,42 @@ def inputs(deal: Deal) -> dict[str, Input]:
         parameters={name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
     )
     try:
-        return {name: _valued(contract, name) for name in agreement.missing_inputs(unknown)}
+        return _valued(contract, {path: (path, None) for path in agreement.missing_inputs(unknown)})
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"a quantity has no value: {error}") from error
 
 
-def _valued(contract: agreement.EnergyContract, formula: str, unit: str | None = None) -> Input:
-    metric = agreement.QualityMetric("value", formula, unit)
-    (found,) = agreement.quality(replace(contract, metrics=(metric,)))
-    exact = rounded(found.value, ROUNDING, DECIMALS)
-    plain = f"{exact:f}".rstrip("0").rstrip(".")
-    return Input(Decimal(plain), found.unit and str(found.unit))
+def _valued(
+    contract: agreement.EnergyContract, formulas: Mapping[str, tuple[str, str | None]]
+) -> dict[str, Input]:
+    """Compute formulas by name, each with the unit that it is to have, over what is known."""
+    metrics = tuple(
+        agreement.QualityMetric(name, formula, unit) for name, (formula, unit) in formulas.items()
+    )
+    found: dict[str, Input] = {}
+    for one in agreement.quality(replace(contract, metrics=metrics)):
+        exact = rounded(one.value, ROUNDING, DECIMALS)
+        plain = f"{exact:f}".rstrip("0").rstrip(".")
+        found[one.metric_id] = Input(Decimal(plain), one.unit and str(one.unit))
+    return found
 
 
-def total_after(deal: Deal, name: str) -> Decimal:
-    """Give what a running total comes to by what a message tells; money as it is paid.
+def totals_after(deal: Deal) -> dict[str, Decimal]:
+    """Give what the running totals of a message come to; money as it is paid.
 
-    Raises DealError.
+    A total without a formula is none. Raises DealError.
     """
-    meant = (*signals_in(deal, "contract"), *signals_in(deal))
-    total = next((s for s in meant if s.name == name and s.formula), None)
-    if total is None or total.formula is None:
-        raise DealError(f"nothing says what {name} becomes")
+    meant = (*signals_in(deal), *signals_in(deal, "contract"))
+    becomes = {s.name: (s.formula, s.unit) for s in meant if s.kind == STATE and s.formula}
     try:
-        value = _valued(agreed(deal), total.formula, total.unit).value
-        if total.unit is None or not Unit.read(total.unit).is_money:
-            return value
+        return {
+            name: rounded(Fraction(one.value), *rounding_of(deal))
+            if one.unit and Unit.read(one.unit).is_money
+            else one.value
+            for name, one in _valued(agreed(deal), becomes).items()
+        }
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
-        raise DealError(f"what {name} becomes cannot be computed: {error}") from error
-    return rounded(Fraction(value), *rounding_of(deal))
+        raise DealError(f"a running total cannot be computed: {error}") from error
 
 
 def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:

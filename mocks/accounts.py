@@ -62,11 +62,12 @@ def running_totals(known: Known) -> None:
         for name, s in stated.items()
     ]
     _tell(known, before)
+    after = deals.totals_after(_measured(known))
     for one in before:
-        value = deals.total_after(_measured(known), one.name)
-        after = one._replace(value=value, instant=period.end.isoformat())
-        known.totals[one.name] = after
-        _tell(known, (*signals_in(_measured(known)), after))
+        known.totals[one.name] = one._replace(
+            value=after.get(one.name, one.value), instant=period.end.isoformat()
+        )
+    _tell(known, [value for one in before for value in (one, known.totals[one.name])])
 
 
 def _measured(known: Known) -> Deal:

@@ -163,7 +163,7 @@ MEMBERS = st.fixed_dictionaries(
 def test_nothing_that_is_told_as_a_signal_brings_its_reader_down(data: object):
     block = Block(slot="fulfilment", name="externalSignals", data=data)
     one = deal(blocks=(block,))
-    for compute in (deals.owed, deals.inputs, lambda d: deals.total_after(d, "index")):
+    for compute in (deals.owed, deals.inputs, deals.totals_after):
         with suppress(DealError):
             compute(one)
 
@@ -179,18 +179,19 @@ def state(value: object, at: str, formula: str) -> dict[str, object]:
 def test_a_total_grows_from_what_it_was_whichever_is_told_first():
     grows = "index + given"
     block = told(state(D("142.5"), "18:00", grows), state(D("132.5"), "17:00", grows))
-    assert deals.total_after(deal(blocks=(block,)), "index") == D("142.5")
+    assert deals.totals_after(deal(blocks=(block,)))["index"] == D("142.5")
 
 
 def test_a_total_of_money_is_rounded_as_payments_are():
     formula = "index - 0.333 * index"
     block = told(state(D("10.01"), "17:00", formula) | {"unit": "INR"})
-    assert deals.total_after(deal(blocks=(block,)), "index") == D("6.68")  # 6.67667
+    assert deals.totals_after(deal(blocks=(block,)))["index"] == D("6.68")  # 6.67667
 
 
-def test_a_total_without_a_formula_says_so():
-    with pytest.raises(DealError, match="nothing says what index becomes"):
-        deals.total_after(deal(blocks=(told(price(D(1), "17:00")),)), "index")
+def test_a_total_whose_formula_has_another_unit_cannot_be_computed():
+    block = told(state(D(1), "17:00", "given / index"))
+    with pytest.raises(DealError, match="running total"):
+        deals.totals_after(deal(blocks=(block,)))
 
 
 # -- promises -----------------------------------------------------------------------------

@@ -76,6 +76,7 @@ GRID = "utility"
 
 MOST_DECIMALS = 4
 
+MOST_PROMISES = 100
 BOUNDS = ("AT_LEAST", "AT_MOST")
 
 
@@ -190,7 +191,10 @@ def _read_dues(flows: Cursor) -> Iterator[Due]:
 
 def _read_promises(metrics: Cursor) -> Iterator[Promise]:
     """Read the quality metrics that say on which side of their target they are met."""
-    for item in metrics.items():
+    for number, item in enumerate(metrics.items()):
+        if number == MOST_PROMISES:
+            item.problem(f"is more than the {MOST_PROMISES} that are read")
+            return
         penalty, bound = item / "penalty", (item / "bound").text()
         texts = [(item / "metricId").text(), (item / "formula").text()]
         texts += [(penalty / key).text() for key in ("appliedTo", "paidTo", "formula")]

@@ -168,18 +168,21 @@ def _totals(deal: Deal) -> Iterator[tuple[Signal, Signal]]:
 def totals_grow_by_what_was_delivered(trace: Trace) -> Iterator[Outcome]:
     """A running total becomes what its formula makes of it and of what was delivered."""
     for message, deal in _told(trace):
-        for _, after in _totals(deal):
-            try:
-                right = deals.total_after(deal, after.name)
-            except DealError as error:
-                yield _unknown(message, error, after.pointer)
-                continue
+        ends = [after for _, after in _totals(deal)]
+        if not ends:
+            continue
+        try:
+            right = deals.totals_after(deal)
+        except DealError as error:
+            yield _unknown(message, error, ends[0].pointer)
+            continue
+        for after in ends:
             yield outcome(
-                after.value == right,
+                after.value == right.get(after.name),
                 by=message.sender,
                 message=message,
                 observed=f"{after.name}: {after.value} {after.unit or ''}".rstrip(),
-                expected=f"{right}, from what was delivered",
+                expected=f"{right.get(after.name, 'a formula that says what it becomes')}",
                 pointer=after.pointer,
             )
 
