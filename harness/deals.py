@@ -11,7 +11,6 @@ Source: reference_impl/README.md, Contracts and Tariffs; OCPI 2.2.1, mod_cdrs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
-from gridwitness.reference_impl.rounding import EXACT, ROUNDINGS, exact_sum, rounded, shared
+from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
     Cost,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from gridwitness.reference_impl.tariff import Amount
     from gridwitness.signals import Course, Signal
-    from gridwitness.views import Deal, Interval, MeterReading
+    from gridwitness.views import Deal, Due, Interval, MeterReading
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -53,6 +52,10 @@ PARTS = {
     "FLAT": ("FEE", "Flat fee"),
 }
 """How each dimension of a tariff is called on a bill."""
+
+
+AT_AN_END = "CANCELLATION"
+"""The kind of a payment that is owed where a deal ends before its delivery, and only there."""
 
 
 class DealError(ValueError):
@@ -298,7 +301,7 @@ def agreed(deal: Deal) -> agreement.EnergyContract:
             ),
             flows=tuple(
                 agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                for due in deal.dues
+                for due in dues_of(deal)
             ),
             metrics=tuple(
                 agreement.QualityMetric(
@@ -318,11 +321,22 @@ def agreed(deal: Deal) -> agreement.EnergyContract:
         raise DealError(f"a payment cannot be computed: {error}") from error
 
 
+def dues_of(deal: Deal) -> tuple[Due, ...]:
+    """Give the payments that a deal has come to: those of its end where it was cancelled.
+
+    Where a deal says nothing of its end, all of them are meant.
+    """
+    if all(due.kind != AT_AN_END for due in deal.dues):
+        return deal.dues
+    has_ended = deal.status == "TERMINATED"
+    return tuple(due for due in deal.dues if (due.kind == AT_AN_END) is has_ended)
+
+
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
+    What is owed at an early end only is left out where it did not end so, all else where it did.
     Behind the payments stand the penalties of promises; one that was kept costs nothing.
-
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
@@ -337,7 +351,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
         agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)
         for promise, amount in zip(deal.promises, missed, strict=True)
     ]
-    dues = (*deal.dues, *(promise.due for promise in deal.promises))
+    dues = (*dues_of(deal), *(promise.due for promise in deal.promises))
     return tuple(
         Owed(
             holders.get(payment.payer, payment.payer),
@@ -346,104 +360,6 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
         for due, payment in zip(dues, (*computed, *penalties), strict=True)
-    )
-
-
-class Input(NamedTuple):
-    """A quantity that a report rests on: its value, to nine decimals, and its unit."""
-
-    value: Decimal
-    unit: str | None
-
-
-DECIMALS = 9
-FINEST = Fraction(1, 10**DECIMALS)
-"""How exactly a quantity is stated that has no end, as a mean may be."""
-
-
-def same_unit(one: str, other: str | None) -> bool:
-    """Tell whether two texts are one unit; no unit is one of its own."""
-    try:
-        return one == other or Unit.read(one) == Unit.read(other or "1")
-    except FormulaError:
-        return False
-
-
-def inputs(deal: Deal) -> dict[str, Input]:
-    """Give every quantity that the formulas of a deal use, by the whole path of its name.
-
-    Raises DealError where one has no value, or a formula cannot be read.
-    """
-    contract = agreed(deal)
-    unknown = replace(
-        contract,
-        roles=tuple(
-            role._replace(inputs={n: Quantity(None, q.unit) for n, q in role.inputs.items()})
-            for role in contract.roles
-        ),
-        parameters={name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
-    )
-    try:
-        return _valued(contract, {path: (path, None) for path in agreement.missing_inputs(unknown)})
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
-        raise DealError(f"a quantity has no value: {error}") from error
-
-
-def _valued(
-    contract: agreement.EnergyContract, formulas: Mapping[str, tuple[str, str | None]]
-) -> dict[str, Input]:
-    """Compute formulas by name, each with the unit that it is to have, over what is known."""
-    metrics = tuple(
-        agreement.QualityMetric(name, formula, unit) for name, (formula, unit) in formulas.items()
-    )
-    found: dict[str, Input] = {}
-    for one in agreement.quality(replace(contract, metrics=metrics)):
-        exact = rounded(one.value, ROUNDING, DECIMALS)
-        plain = f"{exact:f}".rstrip("0").rstrip(".")
-        found[one.metric_id] = Input(Decimal(plain), one.unit and str(one.unit))
-    return found
-
-
-def totals_after(deal: Deal) -> dict[str, Decimal]:
-    """Give what the running totals of a message come to; money as it is paid.
-
-    A total without a formula is none. Raises DealError.
-    """
-    meant = (*signals_in(deal), *signals_in(deal, "contract"))
-    becomes = {s.name: (s.formula, s.unit) for s in meant if s.kind == STATE and s.formula}
-    try:
-        return {
-            name: rounded(Fraction(one.value), *rounding_of(deal))
-            if one.unit and Unit.read(one.unit).is_money
-            else one.value
-            for name, one in _valued(agreed(deal), becomes).items()
-        }
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
-        raise DealError(f"a running total cannot be computed: {error}") from error
-
-
-def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:
-    """Give what remains to be paid under a report after another was: by parties and kind.
-
-    An amount that has become smaller is paid back.
-    """
-    owed_now: dict[tuple[str, str, str, str], Decimal] = {}
-    for report, is_owed in ((old, False), (new, True)):
-        for flow in report.flows:
-            low, high = sorted((flow.payer, flow.payee))
-            key = low, high, flow.kind, flow.currency
-            amount = flow.amount if (flow.payer == low) == is_owed else -flow.amount
-            owed_now[key] = EXACT.add(owed_now.get(key, Decimal(0)), amount)
-    return tuple(
-        RevenueFlow(
-            payer=low if amount > 0 else high,
-            payee=high if amount > 0 else low,
-            kind=kind,
-            amount=abs(amount),
-            currency=currency,
-        )
-        for (low, high, kind, currency), amount in owed_now.items()
-        if amount
     )
 
 

@@ -24,8 +24,9 @@ from gridwitness.editions import editions
 from gridwitness.feature_folder import FEATURES, feature_files, rendered
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
-from gridwitness.mocks.market import fresh_interval
+from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
+from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, Promise, Term
+    from gridwitness.views import Charges, Due, Interval, Objective, Promise, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -94,6 +95,18 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 def sequence() -> tuple[Step, ...]:
     """The expected message sequence; a Given may state one."""
     return ()
+
+
+@pytest.fixture
+def charges() -> Charges:
+    """What the utility charges; a Given may state it."""
+    return OPEN_CHARGES
+
+
+@pytest.fixture
+def objective() -> Objective | None:
+    """What the utility wants to buy; a Given may state it."""
+    return None
 
 
 @pytest.fixture
@@ -168,6 +181,12 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 def cancels() -> dict[str, str]:
     """Who cancels, and when; a Given may say so."""
     return {}
+
+
+@pytest.fixture
+def stay() -> Stay:
+    """What a driver says of a stay at a charger; a Given may say so."""
+    return Stay()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gridwitness import deals
+from gridwitness import accounts, deals
 from gridwitness.errors import UserError
 from gridwitness.signals import STATE, during, period_of, signals_in, write_signal
 from gridwitness.views import Block, Term
@@ -62,7 +62,7 @@ def running_totals(known: Known) -> None:
         for name, s in stated.items()
     ]
     _tell(known, before)
-    after = deals.totals_after(_measured(known))
+    after = accounts.totals_after(_measured(known))
     for one in before:
         known.totals[one.name] = one._replace(
             value=after.get(one.name, one.value), instant=period.end.isoformat()
@@ -93,7 +93,7 @@ def _without(blocks: Sequence[Block]) -> tuple[Block, ...]:
 def billing_report(known: Known) -> None:
     """Settle what is told, in a report that states what it rests on."""
     deal, facts = known.whole(), known.facts
-    inputs = deals.inputs(deal)
+    inputs = accounts.inputs(deal)
     ends = Counter(path.rpartition(".")[2] for path in inputs)
     named = {
         (end if ends[end := path.rpartition(".")[2]] == 1 else path): one
@@ -118,5 +118,6 @@ def correction(known: Known) -> None:
             mend="let an earlier row carry a billing report, and this one too",
         )
     old, new = known.reports[-2:]
-    known.reports[-1] = replace(new, replaces=old.report_id, adjustments=deals.difference(old, new))
+    due = accounts.difference(old, new)
+    known.reports[-1] = replace(new, replaces=old.report_id, adjustments=due)
     known.telling["settlement"] = known.reports[-1]

@@ -10,15 +10,17 @@ Whatever somebody else has said already is passed on as it was said.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gridwitness import deals
+from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
 from gridwitness.mocks import accounts
 from gridwitness.mocks.draws import end_of
+from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import SESSION
 from gridwitness.signals import signals_in
 from gridwitness.views import (
@@ -30,25 +32,31 @@ from gridwitness.views import (
     Part,
     Role,
     Source,
+    Term,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
-    from gridwitness.views import Due, Interval, Promise, SettlementReport, Term
+    from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who takes part: its name, its role in market words, its meter if it has one."""
+    """Who takes part: its name, its role in market words, its meter if it has one.
+
+    thing: what it has to offer, as blocks of a catalogue's item.
+    """
 
     name: str
     role: str
     meter_id: str | None = None
+    thing: tuple[Block, ...] = ()
 
 
 class Metered(NamedTuple):
@@ -69,7 +77,8 @@ class Facts:
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register, later: what they tell after that, one portion after another; sources: the names
     that formulas have for them. tariff: a Tariff block. session: the periods of a charging
-    session. signals: every value of each, from when it holds. ids: subscriber ids by name, and
+    session. search: what is asked for beside the interval. stay: what the customer says of its
+    visit. signals: every value of each, from when it holds. ids: subscriber ids by name, and
     silent: the roles that act in no row, once the cast is known.
     """
 
@@ -82,6 +91,8 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    search: Intent | None = None
+    stay: Stay = field(default_factory=Stay)
     later: tuple[tuple[MeterReading, ...], ...] = ()
     signals: tuple[Signal, ...] = ()
     currency: str = "INR"
@@ -89,6 +100,11 @@ class Facts:
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     silent: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> Interval:
+        """The hours that are asked for: of the stay, where who answers plans within them."""
+        return self.stay.hours or self.interval
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -114,10 +130,10 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed; new_id draws an id,
-    now tells the time of day. is_told: the readings are somebody else's; portions counts those
-    of one's own. totals: the last value of each running total; reports: the billing reports
-    told so far.
+    telling holds what the message under way tells beside what is agreed; observed is when
+    the last thing was so that this party told of; new_id draws an id, now tells the time of
+    day. is_told: the readings are somebody else's; portions counts those of one's own. totals:
+    the last value of each running total; reports: the billing reports told so far.
     """
 
     facts: Facts
@@ -133,7 +149,9 @@ class Known:
     reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
+    course: Course = field(default_factory=Course)
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    observed: datetime | None = None
 
     # -- hearing --------------------------------------------------------------------
 
@@ -156,6 +174,9 @@ class Known:
     def take_from_third(self, role: str, told: Deal) -> None:
         """Take what a third party says of itself, and what it measured."""
         self._deliver(told)
+        for block in told.blocks:
+            if block.slot == "contract":
+                self.deal = replace(self.deal, blocks=with_block(self.deal.blocks, block))
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
@@ -166,7 +187,7 @@ class Known:
             self.deal = replace(
                 offer.deal,
                 offer_id=offer.offer_id,
-                interval=offer.deal.interval or self.facts.interval,
+                interval=offer.deal.interval or self.facts.asked,
                 at={},
             )
 
@@ -197,11 +218,12 @@ class Known:
             clearing_agent_id=None,
             interval=None,
             charges=None,
+            blocks=self.party.thing,
             deal=replace(
                 deal,
                 status="PENDING",
                 contract_id=None,
-                interval=self.facts.interval,
+                interval=self.facts.asked,
                 roles=roles,
                 resource_id=RESOURCE,
             ),
@@ -240,8 +262,8 @@ class Known:
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
-        found = (t.value for role in self.deal.roles for t in role.terms if t.name == name)
-        return next(found, None)
+        found = self.deal.term(name)
+        return found.value if found else None
 
 
 RESOURCE = "energy"
@@ -258,7 +280,7 @@ def with_role(deal: Deal, role: Role) -> Deal:
     return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
 
 
-def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
     return (*others, block)
 
@@ -285,6 +307,9 @@ def _terms(known: Known) -> None:
 
 
 def _tariff(known: Known) -> None:
+    """State the tariff: as somebody else has stated it, or as it is known."""
+    if deals.tariff_in(known.deal) is not None:
+        return
     if known.facts.tariff is None:
         raise UserError(
             "a row carries a tariff, and none is stated",
@@ -292,7 +317,7 @@ def _tariff(known: Known) -> None:
             mend="state the tariff, or let the row carry something else",
         )
     block = Block(slot="contract", name="tariff", data=known.facts.tariff)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _formulas(known: Known) -> None:
@@ -307,7 +332,7 @@ def _formulas(known: Known) -> None:
     )
     if facts.signals:
         meant = accounts.meant(facts.signals)
-        known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, meant))
+        known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, meant))
 
 
 def _quote(known: Known) -> None:
@@ -399,8 +424,8 @@ def _hours(period: ChargingPeriod) -> Decimal:
 
 
 def _telemetry(known: Known) -> None:
-    """Tell how far the session has come: what its first period took, and the mean power."""
-    period = known.facts.session[0]
+    """Tell how far the session has come: what the period under way took, and the mean power."""
+    period = known.course.measured(known.facts.session)
     hours = Fraction(int((period.end - period.start).total_seconds()), 3600)
     energy_kwh = Decimal(str(period.energy_kwh))
     power_kw = round(Decimal(float(Fraction(energy_kwh) / hours)), 3)
@@ -416,18 +441,80 @@ def _telemetry(known: Known) -> None:
         },
     )
     _tell(known, Block(slot="fulfilment", name="telemetry", data=series))
+    _observe(known, period.end)
 
 
 def _tell(known: Known, block: Block) -> None:
     """Tell a block in the message under way."""
-    known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
+    known.telling["blocks"] = with_block(known.telling.get("blocks", known.deal.blocks), block)
+
+
+def _observe(known: Known, at: datetime) -> None:
+    """Tell when what the message under way tells was so."""
+    known.observed = at
+    _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
 def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
         _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        _observe(known, known.course.moved(state, known.facts.session))
 
     return tell
+
+
+def _arrival(known: Known) -> None:
+    stay = known.facts.stay
+    known.deal = replace(known.deal, arrival=stay.arrival, grace_h=stay.grace_h)
+
+
+def _objective(known: Known) -> None:
+    if known.facts.stay.objective is None:
+        raise UserError(
+            "a row carries an objective, and none is stated",
+            where="the message sequence",
+            mend="state in the stay what is to be charged, and by when",
+        )
+    data = typed("EnergyObjective", dict(known.facts.stay.objective))
+    block = Block(slot="contract", name="objective", data=data)
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
+
+
+def _plan(known: Known) -> None:
+    """Choose the hours of the delivery among those that are asked for."""
+    known.deal = replace(known.deal, interval=known.facts.interval)
+
+
+def _notice(known: Known) -> None:
+    """State how long before the reserved hours they are given up; below zero is after."""
+    at, interval = known.facts.stay.given_up, known.deal.interval
+    if at is None or interval is None:
+        raise UserError(
+            "nobody gives the reserved hours up",
+            where="the message sequence",
+            mend="state in the stay when they are given up",
+        )
+    notice_h = (datetime.fromisoformat(interval.start) - at) / HOUR
+    _state(known, Term(name="notice", value=round(Decimal(str(notice_h)), 4), unit="h"))
+    if known.party == known.facts.parties[0]:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="PENDING"))
+    else:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="FAILED"))
+    _observe(known, at)
+
+
+def _shortfall(known: Known) -> None:
+    """State what the record lacks of the target at the deadline."""
+    missing_kwh = charging.shortfall_kwh(known.whole())
+    if missing_kwh is not None:
+        _state(known, Term(name="shortfall", value=missing_kwh, unit="kWh"))
+
+
+def _state(known: Known, term: Term) -> None:
+    """State one quantity of one's own beside those that are stated already."""
+    own = known.deal.role(known.party.role) or Role(name=known.party.role)
+    others = tuple(one for one in own.terms if one.name != term.name)
+    known.deal = with_role(known.deal, replace(own, terms=(*others, term)))
 
 
 def _bill(known: Known) -> None:
@@ -492,8 +579,13 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "billing report": accounts.billing_report,
     "correction": accounts.correction,
     "completed": _completed,
+    "arrival window": _arrival,
+    "objective": _objective,
+    "plan": _plan,
+    "notice": _notice,
+    "shortfall": _shortfall,
 } | {word: _session(state) for word, state in SESSION.items()}
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas")
+PERSISTENT = ("terms", "tariff", "payment formulas", "arrival window", "objective")
 """What is said once and holds for the whole deal."""

@@ -32,7 +32,7 @@ def the_providers_publish(datatable: list[list[str]]) -> list[tables.Row]:
 
 @given("the search", target_fixture="search")
 def the_search(datatable: list[list[str]]) -> tables.Row:
-    asks = ["provider", "near", "within", "connector", "power"]
+    asks = ["provider", "near", "along", "within", "connector", "power"]
     found = tables.rows(datatable, needs=[], may=[*asks, "page", "nothing found"])
     if len(found) != 1:
         raise UserError("is no one search", where="the search", mend="write one row")
@@ -50,8 +50,8 @@ def the_catalogue_is_searched(  # noqa: PLR0913 (the fixtures that the Givens pr
     patience: float,
     hearing: Hearing,
 ) -> None:
-    interval = fresh_interval(Fraction(1))
-    publications = listings.publications(published, interval)
+    interval = fresh_interval(sandbox.setting.draws, Fraction(1))
+    publications = listings.publications(published, interval, sandbox.wire.clock.now())
     ids = {name: sandbox.signer(name).subscriber_id for name in publications}
     fair = Fair(
         publications=publications,

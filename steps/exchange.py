@@ -6,19 +6,21 @@ that clears (market), the reading of tables (tables).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
-from gridwitness.steps import tables
+from gridwitness.steps import listings, tables
 from gridwitness.views import Due, Promise
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.stay import Stay
     from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
 @given("the parties", target_fixture="parties")
 def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
-    rows = tables.rows(datatable, needs=["name", "role"], may=["meter"])
-    return tuple(tables.party(row) for row in rows)
+    rows = tables.rows(
+        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"]
+    )
+    return tuple(replace(tables.party(row), thing=tuple(listings.thing(row))) for row in rows)
 
 
 @given("the terms", target_fixture="terms")
@@ -74,7 +78,14 @@ def payments_in(currency: str, decimals: str) -> tuple[str, int]:
     return tables.money(currency, decimals)
 
 
-@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
+@given("the stay", target_fixture="stay")
+def the_stay(datatable: list[list[str]]) -> Stay:
+    there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
+    may = [*there, "to charge", "by", "at most"]
+    return tables.stay(tables.rows(datatable, needs=[], may=may))
+
+
+@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
 
@@ -87,6 +98,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
+    search: dict[str, str],
+    stay: Stay,
     signals: tuple[Signal, ...],
     money: tuple[str, int],
     interval: Interval,
@@ -104,11 +117,13 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         terms=terms,
         dues=tuple(due for due in dues if isinstance(due, Due)),
         promises=tuple(due for due in dues if isinstance(due, Promise)),
-        sources=tables.sources(readings, session=session),
+        sources=tables.sources(readings, session=session, dues=dues),
         readings=first,
         later=tuple(later),
         tariff=tariff,
         session=session,
+        search=listings.intent(search, interval, {}) if search else None,
+        stay=stay,
         signals=signals,
         currency=money[0],
         minor_unit=money[1],

@@ -31,7 +31,9 @@ CONNECTORS = {
 _NUMBER = r"-?\d+(?:\.\d+)?"
 
 
-def publications(table: Iterable[tables.Row], interval: Interval) -> dict[str, list[list[Offer]]]:
+def publications(
+    table: Iterable[tables.Row], interval: Interval, now: datetime
+) -> dict[str, list[list[Offer]]]:
     """Read what each provider publishes, one publication after another.
 
     A row is an offer. Those of a second publication replace the provider's first; one that it
@@ -43,11 +45,11 @@ def publications(table: Iterable[tables.Row], interval: Interval) -> dict[str, l
         shelves = found.setdefault(row["provider"], [])
         while len(shelves) < number:
             shelves.append([])
-        shelves[number - 1].append(_offer(row, interval))
+        shelves[number - 1].append(_offer(row, interval, now))
     return found
 
 
-def _offer(row: tables.Row, interval: Interval) -> Offer:
+def _offer(row: tables.Row, interval: Interval, now: datetime) -> Offer:
     price = re.fullmatch(rf"({_NUMBER}) (\S+/kWh)", row["price"])
     if price is None:
         raise _mistake(row["price"], "is no price", "write '6.50 INR/kWh'")
@@ -69,13 +71,13 @@ def _offer(row: tables.Row, interval: Interval) -> Offer:
             interval=delivered,
             roles=(Role(name=PROSUMER, terms=terms), Role(name=CONSUMER)),
         ),
-        blocks=tuple(_blocks(row)),
-        valid_until=_until(row.get("valid", ""), delivered),
+        blocks=tuple(thing(row)),
+        valid_until=_until(row.get("valid", ""), delivered, now),
         is_active=row.get("state", "") != "withdrawn",
     )
 
 
-def _blocks(row: tables.Row) -> Iterable[Block]:
+def thing(row: tables.Row) -> Iterable[Block]:
     """Give what a thing is, in the order in which its block is read."""
     if row.get("power"):
         yield Block(slot="item", name="maxPowerKW", data=tables.quantity(row["power"], "kW"))
@@ -95,18 +97,23 @@ def intent(row: tables.Row, interval: Interval, ids: dict[str, str]) -> Intent:
 
     ids gives the subscriber ids of providers by their names.
     """
-    near = row.get("near", "")
-    nearby = None
+    near, nearby = row.get("along") or row.get("near", ""), None
     if near:
-        (longitude, latitude), within = _place(near), tables.quantity(row["within"], "km")
-        nearby = Nearby(longitude=longitude, latitude=latitude, within_m=within * 1000)
+        (longitude, latitude), *onward = (_place(place) for place in near.split("; "))
+        within_m = tables.quantity(row["within"], "km") * 1000
+        nearby = Nearby(
+            longitude=longitude, latitude=latitude, within_m=within_m, onward=tuple(onward)
+        )
+    provider = row.get("provider", "")
+    if provider and provider not in ids:
+        raise _mistake(provider, "publishes nothing", "name a provider that does")
     power, connector = row.get("power", ""), row.get("connector", "")
     return Intent(
         interval=interval,
         nearby=nearby,
         connector_type=_connector(connector) if connector else None,
         min_power_kw=tables.quantity(power, "kW") if power else None,
-        provider_id=ids[row["provider"]] if row.get("provider") else None,
+        provider_id=ids[provider] if provider else None,
     )
 
 
@@ -135,7 +142,7 @@ def _later(interval: Interval, text: str) -> Interval:
     return replace(interval, start=_written(start))
 
 
-def _until(text: str, delivered: Interval) -> str:
+def _until(text: str, delivered: Interval, now: datetime) -> str:
     """Read until when an offer holds: from now, or, if nothing is said, until its delivery."""
     if not text:
         return delivered.start
@@ -143,7 +150,7 @@ def _until(text: str, delivered: Interval) -> str:
     if match is None:
         raise _mistake(text, "is no validity", "write 'for 60 minutes' or 'until 60 minutes ago'")
     away = int(match[1]) if match[1] else -int(match[2])
-    return _written(datetime.now(UTC) + timedelta(minutes=away))
+    return _written(now + timedelta(minutes=away))
 
 
 def _written(at: datetime) -> str:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridwitness import deals
+from gridwitness import accounts, deals
 from gridwitness.deals import DealError
 from gridwitness.dialects import DIALECTS
 from gridwitness.judgement import judge
@@ -163,7 +163,7 @@ MEMBERS = st.fixed_dictionaries(
 def test_nothing_that_is_told_as_a_signal_brings_its_reader_down(data: object):
     block = Block(slot="fulfilment", name="externalSignals", data=data)
     one = deal(blocks=(block,))
-    for compute in (deals.owed, deals.inputs, deals.totals_after):
+    for compute in (deals.owed, accounts.inputs, accounts.totals_after):
         with suppress(DealError):
             compute(one)
 
@@ -179,19 +179,19 @@ def state(value: object, at: str, formula: str) -> dict[str, object]:
 def test_a_total_grows_from_what_it_was_whichever_is_told_first():
     grows = "index + given"
     block = told(state(D("142.5"), "18:00", grows), state(D("132.5"), "17:00", grows))
-    assert deals.totals_after(deal(blocks=(block,)))["index"] == D("142.5")
+    assert accounts.totals_after(deal(blocks=(block,)))["index"] == D("142.5")
 
 
 def test_a_total_of_money_is_rounded_as_payments_are():
     formula = "index - 0.333 * index"
     block = told(state(D("10.01"), "17:00", formula) | {"unit": "INR"})
-    assert deals.totals_after(deal(blocks=(block,)))["index"] == D("6.68")  # 6.67667
+    assert accounts.totals_after(deal(blocks=(block,)))["index"] == D("6.68")  # 6.67667
 
 
 def test_a_total_whose_formula_has_another_unit_cannot_be_computed():
     block = told(state(D(1), "17:00", "given / index"))
     with pytest.raises(DealError, match="running total"):
-        deals.totals_after(deal(blocks=(block,)))
+        accounts.totals_after(deal(blocks=(block,)))
 
 
 # -- promises -----------------------------------------------------------------------------
@@ -228,14 +228,14 @@ def test_the_difference_is_paid_either_way_and_nothing_where_nothing_changes():
         flow("a", "b", "10.00"), flow("a", "b", "1.00", "FEE"), flow("b", "a", "2.00", "P")
     )
     new = report(flow("a", "b", "7.50"), flow("a", "b", "1.00", "FEE"), flow("a", "b", "0.50", "P"))
-    assert deals.difference(old, new) == (flow("b", "a", "2.50"), flow("a", "b", "2.50", "P"))
-    assert deals.difference(new, new) == ()
+    assert accounts.difference(old, new) == (flow("b", "a", "2.50"), flow("a", "b", "2.50", "P"))
+    assert accounts.difference(new, new) == ()
 
 
 def test_units_are_compared_as_units():
-    assert deals.same_unit("kW", "kWh/h")
-    assert not deals.same_unit("kWh", "INR/kWh")
-    assert not deals.same_unit("?", None)
+    assert accounts.same_unit("kW", "kWh/h")
+    assert not accounts.same_unit("kWh", "INR/kWh")
+    assert not accounts.same_unit("?", None)
 
 
 # -- the messages -------------------------------------------------------------------------

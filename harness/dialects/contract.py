@@ -416,6 +416,7 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "isActive").value is not False,
+        resource_id=(offer / "resourceIds" / 0).text(),
         **read_validity(offer / "validity", attributes, ""),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )

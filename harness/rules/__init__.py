@@ -47,7 +47,9 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "charging",
     "catalogue",
+    "flexibility",
     "settlement_report",
 )
 """The modules that define rules; a test holds the list complete."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gridwitness import deals
+from gridwitness import accounts
 from gridwitness.deals import DealError
 from gridwitness.reference_impl.rounding import EXACT
 from gridwitness.rules import outcome, rule
@@ -57,7 +57,7 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
     """A billing report states every quantity that its formulas use, as its message gives it."""
     for message, deal, report in _reported(trace):
         try:
-            right = deals.inputs(deal)
+            right = accounts.inputs(deal)
         except DealError as error:
             yield _unknown(message, error, report.pointer("inputs"))
             continue
@@ -75,11 +75,11 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-def _alike(stated: tuple[Decimal, str | None] | None, right: deals.Input) -> bool:
+def _alike(stated: tuple[Decimal, str | None] | None, right: accounts.Input) -> bool:
     """Tell whether a quantity is the right one; its unit may be left to its name."""
-    if stated is None or abs(Fraction(stated[0]) - Fraction(right.value)) > deals.FINEST:
+    if stated is None or abs(Fraction(stated[0]) - Fraction(right.value)) > accounts.FINEST:
         return False
-    return stated[1] is None or deals.same_unit(stated[1], right.unit)
+    return stated[1] is None or accounts.same_unit(stated[1], right.unit)
 
 
 def _by_ending(
@@ -172,7 +172,7 @@ def totals_grow_by_what_was_delivered(trace: Trace) -> Iterator[Outcome]:
         if not ends:
             continue
         try:
-            right = deals.totals_after(deal)
+            right = accounts.totals_after(deal)
         except DealError as error:
             yield _unknown(message, error, ends[0].pointer)
             continue
@@ -223,7 +223,7 @@ def correction_pays_the_difference(trace: Trace) -> Iterator[Outcome]:
             key = deal.contract_id, message.sender, report.replaces
             old = own.get(report.replaces)
             free = old is not None and key not in corrected
-            right = deals.difference(old, report) if old else ()
+            right = accounts.difference(old, report) if old else ()
             yield outcome(
                 free and _summed(report.adjustments) == _summed(right),
                 by=message.sender,
