@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
-from gridwitness.reference_impl.formula import FormulaError, Quantity
-from gridwitness.reference_impl.rounding import ROUNDINGS, rounded, shared
+from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
+from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
     Cost,
@@ -28,13 +28,15 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
+from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gridwitness.reference_impl.tariff import Amount
-    from gridwitness.views import Deal, Due, Interval
+    from gridwitness.signals import Course, Signal
+    from gridwitness.views import Deal, Due, Interval, MeterReading
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -215,20 +217,108 @@ def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) 
 
 
 def quantities(deal: Deal) -> dict[str, Quantity]:
-    """Give what the deal's sources came to, by name: metered energy, or the cost of a record.
+    """Give what the deal's sources and signals came to, by name.
 
+    A source: metered energy, that at the value of a signal, or the cost or the energy of a
+    record. A signal: the mean over what is settled; a running total: what it was before.
     A name without a value is there with None. Raises DealError.
     """
-    found: dict[str, Quantity] = {}
+    period = period_of(deal)
+    told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
+    found: dict[str, Quantity] = {
+        s.name: Quantity(None, s.unit) for s in signals_in(deal, "contract")
+    }
+    for name, (first, course) in told.items():
+        now = first.value if first.kind == STATE else period and course.over(period)
+        found[name] = Quantity(now, first.unit)
+    by_meter: dict[str | None, list[MeterReading]] = {}
+    for reading in deal.readings:
+        by_meter.setdefault(reading.meter_id, []).append(reading)
+    metered: dict[tuple[str | None, str | None], Quantity] = {}
     for source in deal.sources:
         if source.kind == "METER_READING":
-            own = [r.energy_kwh for r in deal.readings if r.meter_id == source.meter_id]
-            found[source.name] = Quantity(sum(own, Decimal(0)) if own else None, "kWh")
+            key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
+            if key not in metered:
+                metered[key] = _registered(own, source.signal, told)
+            found[source.name] = metered[key]
         elif source.kind == "CHARGE_DATA_RECORD":
-            record, tariff = record_in(deal), tariff_in(deal)
-            unit = tariff.currency if tariff else None
-            found[source.name] = Quantity(record.incl_vat if record else None, unit)
+            found[source.name] = _of_record(deal, source.unit)
     return found
+
+
+def _registered(
+    readings: Sequence[MeterReading],
+    signal: str | None,
+    told: Mapping[str, tuple[Signal, Course]],
+) -> Quantity:
+    if signal is not None:
+        return _at_signal(readings, told.get(signal))
+    return Quantity(exact_sum(r.energy_kwh for r in readings) if readings else None, "kWh")
+
+
+def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
+    """Give what readings are worth, each at the value that a signal has when it begins."""
+    if told is None:
+        return Quantity(None)
+    first, course = told
+    total = Fraction()
+    for reading in readings:
+        begin = moment(reading.start)
+        value = course.at(begin) if begin else None
+        if value is None:
+            return Quantity(None)
+        total += Fraction(reading.energy_kwh) * Fraction(value)
+    try:
+        unit = Unit.read("kWh").times(Unit.read(first.unit)) if first.unit else None
+    except FormulaError as error:
+        raise DealError(f"the signal {first.name} has no unit: {error}") from error
+    return Quantity(total if readings else None, unit and str(unit))
+
+
+def _of_record(deal: Deal, unit: str | None) -> Quantity:
+    record = record_in(deal)
+    if unit == "kWh":
+        periods = record.periods if record else ()
+        energy = exact_sum(Decimal(str(period.energy_kwh)) for period in periods)
+        return Quantity(energy if record else None, unit)
+    tariff = tariff_in(deal)
+    return Quantity(record.incl_vat if record else None, tariff.currency if tariff else None)
+
+
+def agreed(deal: Deal) -> agreement.EnergyContract:
+    """Give a deal as the contract that reference_impl computes. Raises DealError."""
+    try:
+        return agreement.EnergyContract(
+            contract_id=deal.contract_id or "",
+            status="PENDING",
+            roles=tuple(
+                agreement.Role(
+                    camel(role.name),
+                    role.holder_id,
+                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
+                )
+                for role in deal.roles
+            ),
+            flows=tuple(
+                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
+                for due in dues_of(deal)
+            ),
+            metrics=tuple(
+                agreement.QualityMetric(
+                    promise.name,
+                    promise.formula,
+                    unit=promise.unit,
+                    target=Quantity(promise.target, promise.unit),
+                    bound="AT_MOST" if promise.bound == "AT_MOST" else "AT_LEAST",
+                    penalty=promise.due.formula,
+                    penalty_applied_to=camel(promise.due.payer),
+                )
+                for promise in deal.promises
+            ),
+            parameters=quantities(deal),
+        )
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"a payment cannot be computed: {error}") from error
 
 
 def dues_of(deal: Deal) -> tuple[Due, ...]:
@@ -246,33 +336,22 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
     What is owed at an early end only is left out where it did not end so, all else where it did.
+    Behind the payments stand the penalties of promises; one that was kept costs nothing.
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
-    dues = dues_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
+    contract = agreed(deal)
     try:
-        computed = agreement.revenue_flows(
-            agreement.EnergyContract(
-                contract_id=deal.contract_id or "",
-                status="PENDING",
-                roles=tuple(
-                    agreement.Role(
-                        camel(role.name),
-                        role.holder_id,
-                        {term.name: Quantity(term.value, term.unit) for term in role.terms},
-                    )
-                    for role in deal.roles
-                ),
-                flows=tuple(
-                    agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                    for due in dues
-                ),
-                parameters=quantities(deal),
-            )
-        )
+        computed = agreement.revenue_flows(contract)
+        missed = [metric.penalty or Fraction() for metric in agreement.quality(contract)]
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
+    penalties = [
+        agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)
+        for promise, amount in zip(deal.promises, missed, strict=True)
+    ]
+    dues = (*dues_of(deal), *(promise.due for promise in deal.promises))
     return tuple(
         Owed(
             holders.get(payment.payer, payment.payer),
@@ -280,7 +359,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(dues, computed, strict=True)
+        for due, payment in zip(dues, (*computed, *penalties), strict=True)
     )
 
 

@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Charges, Due, Interval, MeterReading, Objective, Source, Term
+    from gridwitness.views import Charges, Due, Interval, Objective, Promise, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -114,13 +116,13 @@ def terms() -> dict[str, tuple[Term, ...]]:
 
 
 @pytest.fixture
-def dues() -> tuple[Due, ...]:
+def dues() -> tuple[Due | Promise, ...]:
     """Who is to pay whom; a Given may say so."""
     return ()
 
 
 @pytest.fixture
-def readings() -> tuple[tuple[Source, MeterReading], ...]:
+def readings() -> tuple[Metered, ...]:
     """What the meters will register, by the name that formulas use; a Given may say so."""
     return ()
 
@@ -134,6 +136,18 @@ def tariff() -> dict[str, object] | None:
 @pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
+    return ()
+
+
+@pytest.fixture
+def money() -> tuple[str, int]:
+    """The currency of a deal by ISO 4217, and its decimals; a Given may state them."""
+    return "INR", 2
+
+
+@pytest.fixture
+def signals() -> tuple[Signal, ...]:
+    """The values of signals; a Given may state them."""
     return ()
 
 

@@ -122,7 +122,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal, self.new_id))
+        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self.now))
         self._threads.append(thread)
         return thread
 
@@ -330,7 +330,7 @@ def narrowed(deal: Deal) -> Deal:
         replace(role, terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS))
         for role in deal.roles
     )
-    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=())
+    return replace(deal, roles=roles, dues=(), promises=(), bill=None, settlement=None, blocks=())
 
 
 def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
@@ -368,8 +368,9 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids)
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
+    silent = tuple(p.role for p in facts.parties if p.role not in acting)
+    facts = replace(facts, ids=ids, silent=silent)
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
     players = [

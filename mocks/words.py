@@ -13,14 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks import accounts
 from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import SESSION
+from gridwitness.signals import signals_in
 from gridwitness.views import (
     Bill,
     Block,
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Intent, Interval
+    from gridwitness.signals import Signal
+    from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport
 
 HOUR = timedelta(hours=1)
 
@@ -56,30 +59,47 @@ class Party:
     thing: tuple[Block, ...] = ()
 
 
+class Metered(NamedTuple):
+    """What a meter registers, the name that formulas have for it, and in which report it is told.
+
+    A source that is priced by a signal is counted in kWh, and once more at the signal's value.
+    """
+
+    source: Source
+    reading: MeterReading
+    report: int
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a scenario says of an exchange, whoever gets to know it when.
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
-    register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. search: what is asked for beside the interval. stay: what
-    the customer says of its visit. ids: subscriber ids by name, once the cast is known.
+    register, later: what they tell after that, one portion after another; sources: the names
+    that formulas have for them. tariff: a Tariff block. session: the periods of a charging
+    session. search: what is asked for beside the interval. stay: what the customer says of its
+    visit. signals: every value of each, from when it holds. ids: subscriber ids by name, and
+    silent: the roles that act in no row, once the cast is known.
     """
 
     parties: tuple[Party, ...]
     interval: Interval
     terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict[str, "tuple[Term, ...]"])
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
     search: Intent | None = None
     stay: Stay = field(default_factory=Stay)
+    later: tuple[tuple[MeterReading, ...], ...] = ()
+    signals: tuple[Signal, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    silent: tuple[str, ...] = ()
 
     @property
     def asked(self) -> Interval:
@@ -111,14 +131,22 @@ class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
     telling holds what the message under way tells beside what is agreed; observed is when
-    the last thing was so that this party told of; new_id draws an id.
+    the last thing was so that this party told of; new_id draws an id, now tells the time of
+    day. is_told: the readings are somebody else's; portions counts those of one's own. totals:
+    the last value of each running total; reports: the billing reports told so far.
     """
 
     facts: Facts
     party: Party
     deal: Deal
     new_id: Callable[[], str]
+    now: Callable[[], str]
     readings: tuple[MeterReading, ...] = ()
+    is_told: bool = False
+    heard_signals: tuple[Signal, ...] = ()
+    portions: int = 0
+    totals: dict[str, Signal] = field(default_factory=dict[str, "Signal"])
+    reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     course: Course = field(default_factory=Course)
@@ -164,7 +192,9 @@ class Known:
             )
 
     def _deliver(self, told: Deal) -> None:
-        self.readings = told.readings or self.readings
+        if told.readings:
+            self.readings, self.is_told = told.readings, True
+        self.heard_signals = signals_in(told) or self.heard_signals
         heard = {(b.slot, b.name): b for b in (*self.delivered, *told.blocks)}
         self.delivered = tuple(b for b in heard.values() if b.slot == "fulfilment")
 
@@ -259,6 +289,7 @@ def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 
 
 def _terms(known: Known) -> None:
+    """State one's own terms; who answers states those of who says nothing, too."""
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
     if not terms and not any(role.terms for role in known.deal.roles):
@@ -268,6 +299,11 @@ def _terms(known: Known) -> None:
             mend="state a term of that role, or let the row carry something else",
         )
     known.deal = with_role(known.deal, replace(own, terms=terms))
+    if known.party == known.facts.parties[1]:
+        for role in known.facts.silent:
+            theirs = known.deal.role(role) or Role(name=role)
+            stated = known.facts.terms.get(role, ())
+            known.deal = with_role(known.deal, replace(theirs, terms=stated))
 
 
 def _tariff(known: Known) -> None:
@@ -289,10 +325,14 @@ def _formulas(known: Known) -> None:
     known.deal = replace(
         known.deal,
         dues=facts.dues,
+        promises=facts.promises,
         sources=facts.sources,
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,
     )
+    if facts.signals:
+        meant = accounts.meant(facts.signals)
+        known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, meant))
 
 
 def _quote(known: Known) -> None:
@@ -326,7 +366,11 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or known.facts.readings
+    """Tell what was heard of the meters; who reads them tells one portion after another."""
+    if not known.is_told:
+        portions = (known.facts.readings, *known.facts.later)
+        known.readings = portions[min(known.portions, len(portions) - 1)]
+        known.portions += 1
     known.telling["readings"] = known.readings
 
 
@@ -542,6 +586,10 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
+    "signals": accounts.signals,
+    "running totals": accounts.running_totals,
+    "billing report": accounts.billing_report,
+    "correction": accounts.correction,
     "completed": _completed,
     "arrival window": _arrival,
     "objective": _objective,

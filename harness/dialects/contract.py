@@ -30,7 +30,6 @@ from gridwitness.dialects.blocks import (
     write_charges,
     write_components,
     write_error,
-    write_flows,
     write_positions,
     write_readings,
 )
@@ -39,8 +38,10 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    read_report,
     write_blocks,
     write_deal,
+    write_report,
 )
 from gridwitness.dialects.listings import (
     CONTRACT_RESULTS,
@@ -322,7 +323,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
     left = _holding(contract / "consideration", "considerationAttributes", "revenueFlows")
     if not paid and not left:
         return None
-    return SettlementReport(
+    report = SettlementReport(
         flows=read_flows(paid / "flows"),
         positions=read_positions(left / "revenueFlows"),
         at={
@@ -331,6 +332,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
             "positions": (left / "revenueFlows").pointer,
         },
     )
+    return read_report(report, paid)
 
 
 def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
@@ -655,7 +657,7 @@ def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
                 "id": "settlement",
                 "considerationId": "revenue",
                 "status": "COMPLETE",
-                "settlementAttributes": typed("SettlementReport", {"flows": write_flows(report)}),
+                "settlementAttributes": typed("SettlementReport", write_report(report)),
             }
         ],
     }

@@ -50,6 +50,7 @@ FAMILIES = (
     "charging",
     "catalogue",
     "flexibility",
+    "settlement_report",
 )
 """The modules that define rules; a test holds the list complete."""
 
