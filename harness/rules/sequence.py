@@ -61,7 +61,7 @@ def _objective(said: Reading) -> object:
     offered = [objective_in(offer.blocks) for offer in said.offers]
     if said.contract is not None:
         offered.append(objective_in(said.contract.blocks))
-    return any(offered)
+    return any(offered) or (said.deal and said.deal.block("contract", "objective"))
 
 
 CARRIES: dict[str, Callable[[Reading], object]] = {
@@ -94,7 +94,6 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
     "arrival window": lambda said: said.deal and said.deal.arrival,
-    "objective": lambda said: said.deal and said.deal.block("contract", "objective"),
     "plan": lambda said: said.deal and said.deal.interval,
     "notice": lambda said: said.deal and said.deal.term("notice"),
     "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
