@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -114,6 +114,12 @@ def readings() -> tuple[tuple[Source, MeterReading], ...]:
 def tariff() -> dict[str, object] | None:
     """The tariff in force; a Given may state one."""
     return None
+
+
+@pytest.fixture
+def intervals() -> dict[str, IntervalTable]:
+    """What holds in each interval, by the party that it is about; a Given may state it."""
+    return {}
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message, Scene, Step
+    from gridwitness.views import IntervalTable
 
 LONG_TTL = "PT30S"
 """How long one waits where all participants have to act first."""
@@ -319,7 +320,15 @@ def narrowed(deal: Deal) -> Deal:
         replace(role, terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS))
         for role in deal.roles
     )
-    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=())
+    table = deal.table and _narrowed_table(deal.table)
+    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=(), table=table)
+
+
+def _narrowed_table(table: IntervalTable) -> IntervalTable:
+    told = tuple(column for column in table.columns if column.unit in ENERGY_UNITS)
+    names = {column.name for column in told}
+    rows = ({k: v for k, v in row.items() if k in names} for row in table.rows)
+    return replace(table, columns=told, rows=tuple(rows))
 
 
 def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)

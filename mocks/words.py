@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.rules.sequence import SESSION
 from gridwitness.views import (
     Bill,
     Block,
     Deal,
+    IntervalTable,
     MeterReading,
     Offer,
     Part,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.views import Column, Due, Interval, Term
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Facts:
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. ids: subscriber ids by name, once the cast is known.
+    the periods of a charging session. tables: what holds in each interval, by the party it is
+    about, "" for whoever has none. ids: subscriber ids by name, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -64,6 +67,7 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
@@ -86,6 +90,7 @@ class Facts:
         return replace(
             self,
             parties=tuple(replace(p, name=new) if p.name == old else p for p in self.parties),
+            tables={new if name == old else name: t for name, t in self.tables.items()},
         )
 
 
@@ -128,6 +133,9 @@ class Known:
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
+        for column in told.table.columns if told.table else ():
+            if column.role == role and told.table is not None:
+                self.deal = with_column(self.deal, told.table, column)
 
     def take_offer(self, offer: Offer) -> None:
         """Take an offer as what is to be agreed."""
@@ -372,6 +380,37 @@ def _session(state: str) -> Callable[[Known], None]:
     return tell
 
 
+def _column(name: str) -> Callable[[Known], None]:
+    """Write one column of the interval table, as the scenario states it for this party."""
+
+    def write(known: Known) -> None:
+        tables = known.facts.tables
+        stated = tables.get(known.party.name) or tables.get("")
+        column = stated and stated.column(name)
+        if stated is None or column is None or None in stated.values(name):
+            raise UserError(
+                f"a row carries {name!r} per interval, and nobody states it for all of them",
+                where="the message sequence",
+                mend="fill the column in the table of the intervals",
+            )
+        own = replace(column, role=known.party.role)
+        known.deal = with_column(known.deal, stated, own)
+
+    return write
+
+
+def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
+    """Write a column of another table into the table of a deal, which may have none yet."""
+    empty = IntervalTable(interval=source.interval, columns=(), rows=tuple({} for _ in source.rows))
+    table = deal.table or empty
+    others = tuple(one for one in table.columns if one.name != column.name)
+    rows = tuple(
+        {**row, column.name: values[column.name]} if column.name in values else row
+        for row, values in zip(table.rows, source.rows, strict=False)
+    )
+    return replace(deal, table=replace(table, columns=(*others, column), rows=rows, at={}))
+
+
 def _bill(known: Known) -> None:
     """Bill what was delivered: by the tariff and the record, or what the customer has to pay."""
     deal = known.whole()
@@ -413,8 +452,10 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "settlement": _settlement,
     "telemetry": _telemetry,
     "completed": _completed,
-} | {word: _session(state) for word, state in SESSION.items()}
+    **{word: _session(state) for word, state in SESSION.items()},
+    **{f"{name} per interval": _column(name) for name in COLUMNS},
+}
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas")
+PERSISTENT = ("terms", "tariff", "payment formulas", *(f"{name} per interval" for name in COLUMNS))
 """What is said once and holds for the whole deal."""

@@ -41,9 +41,11 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    words,
     write_blocks,
     write_deal,
 )
+from gridwitness.dialects.tables import read_table, write_table
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
@@ -258,6 +260,7 @@ def _read_deal(contract: Cursor) -> Deal | None:
         resource_id=(commitment / "resources" / 0 / "id").text(),
         provider_id=provider_id,
         customer_id=holders[0] if holders else None,
+        table=read_table(commitment / "commitmentAttributes", words),
         blocks=(*deal.blocks, *_read_fulfilment(contract)),
         readings=read_readings(performance / "meterReadings"),
         settlement=_read_settlement(contract),
@@ -369,7 +372,12 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         clearing_agent_id=(attributes / "clearingAgentId").text(),
         interval=read_window(attributes / "tradeWindow", "startTime", "duration"),
         charges=read_charges(attributes / "charges"),
-        deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
+        deal=deal
+        and replace(
+            deal,
+            resource_id=(offer / "resourceIds" / 0).text(),
+            table=read_table(attributes / "commitmentAttributes", words),
+        ),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )
@@ -526,16 +534,16 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         held = {"meterReadings": write_readings(deal.readings)} | held
     block = write_deal(deal, camel, "participantId")
     block.pop("status", None)
+    commitment: dict[str, Json] = {
+        "status": {"descriptor": {"code": commitment_code}},
+        "resources": [{"id": resource_id, "quantity": _dealt(deal)}],
+        "offer": {key: value for key, value in offer.items() if value is not None},
+        "commitmentAttributes": write_table(deal.table, camel),
+    }
     members: dict[str, Json] = {
         "id": deal.contract_id,
         "status": {"code": contract_code},
-        "commitments": [
-            {
-                "status": {"descriptor": {"code": commitment_code}},
-                "resources": [{"id": resource_id, "quantity": _quantity(deal.bill)}],
-                "offer": {key: value for key, value in offer.items() if value is not None},
-            }
-        ],
+        "commitments": [{key: value for key, value in commitment.items() if value is not None}],
         "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
         "contractAttributes": typed("EnergyContract", block),
         "performance": _performance(held) if held else None,
@@ -548,6 +556,13 @@ def _participant(role: Role) -> dict[str, Json]:
         return {"id": role.holder_id}
     customer = typed("EnergyCustomer", {"meterId": role.meter_id})
     return {"id": role.holder_id, "participantAttributes": customer}
+
+
+def _dealt(deal: Deal) -> dict[str, Json]:
+    """Write how much energy a deal is for: what is requested in all intervals, or billed."""
+    requested = deal.table.values("requested") if deal.table and deal.bill is None else ()
+    known = [energy_kwh for energy_kwh in requested if energy_kwh is not None]
+    return _quantity(deal.bill) | ({"unitQuantity": sum(known)} if known else {})
 
 
 def _quantity(bill: Bill | None) -> dict[str, Json]:
@@ -656,7 +671,12 @@ def _offer_members(offer: Offer) -> dict[str, Json]:
     if deal is not None:
         still_open = [role.name for role in deal.roles if role.holder_id is None]
         block = typed("EnergyContract", write_deal(deal, camel, "participantId"))
-        return {"openRole": camel(still_open[0]) if still_open else None, "contract": block} | held
+        members: dict[str, Json] = {
+            "openRole": camel(still_open[0]) if still_open else None,
+            "contract": block,
+            "commitmentAttributes": write_table(deal.table, camel),
+        }
+        return members | held
     window = interval and {
         "startTime": interval.start,
         "duration": iso_duration(interval.duration_h),

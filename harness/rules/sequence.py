@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
@@ -46,6 +47,15 @@ SESSION = {
 """The states of a charging session, as a row calls them."""
 
 
+def _column_is_there(name: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        deals = (said.deal, *(offer.deal for offer in said.offers))
+        tables = [deal.table for deal in deals if deal and deal.table]
+        return any(table.rows and None not in table.values(name) for table in tables)
+
+    return says
+
+
 def _session_is(state: str) -> Callable[[Reading], object]:
     def says(said: Reading) -> bool:
         block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
@@ -78,6 +88,7 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
     **{word: _session_is(state) for word, state in SESSION.items()},
+    **{f"{name} per interval": _column_is_there(name) for name in COLUMNS},
 }
 """What a row of the table may demand a message to carry."""
 
