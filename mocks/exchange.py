@@ -406,6 +406,9 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         sequence=sequence,
     )
     defects = [defect for player in players for defect in player.defects]
+    for defect in defects:
+        if isinstance(defect, UserError):
+            raise defect
     return Trace(known, recorder.messages()), defects
 
 

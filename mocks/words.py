@@ -166,7 +166,7 @@ class Known:
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
         )
         return Offer(
-            offer_id=f"offer-of-{self.own_id}",
+            offer_id=_offer_id(self.own_id),
             provider_id=self.own_id,
             pricing_model=None,
             clearing_agent_id=None,
@@ -201,6 +201,7 @@ class Known:
             deal,
             contract_id=deal.contract_id or str(uuid.uuid4()),
             status=deal.status or "PENDING",
+            offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
             customer_id=self.facts.ids[customer.name],
@@ -221,6 +222,10 @@ class Known:
 RESOURCE = "energy"
 
 
+def _offer_id(provider_id: str) -> str:
+    return f"offer-of-{provider_id}"
+
+
 def with_role(deal: Deal, role: Role) -> Deal:
     """Put a role in the place of the one of its name, or behind all others."""
     if deal.role(role.name) is None:
@@ -239,6 +244,12 @@ def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 def _terms(known: Known) -> None:
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
+    if not terms and not any(role.terms for role in known.deal.roles):
+        raise UserError(
+            f"the {known.party.role} is to carry terms, and nobody has stated any",
+            where="the message sequence",
+            mend="state a term of that role, or let the row carry something else",
+        )
     known.deal = with_role(known.deal, replace(own, terms=terms))
 
 
