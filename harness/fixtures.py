@@ -123,6 +123,12 @@ def intervals() -> dict[str, IntervalTable]:
 
 
 @pytest.fixture
+def refusals() -> frozenset[tuple[str, str]]:
+    """Who answers which action with an error on purpose; a Given may say so."""
+    return frozenset()
+
+
+@pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
     return ()

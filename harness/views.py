@@ -301,6 +301,10 @@ class Deal(View):
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles if role.name == name), None)
 
+    def term(self, name: str) -> Term | None:
+        """Find a term of any role by its name."""
+        return next((t for role in self.roles for t in role.terms if t.name == name), None)
+
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
 

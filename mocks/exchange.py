@@ -19,6 +19,7 @@ from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.spoilt import Fault
 from gridwitness.mocks.words import WORDS, Known
 from gridwitness.rules.sequence import CARRIES
 from gridwitness.trace import Trace
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.mocks.spoilt import Fault
     from gridwitness.mocks.words import Facts, Party
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
@@ -177,9 +177,9 @@ class Player(Actor):
         thread, step = self._find(callback)
         if thread is None or step is None:
             return
-        if callback.reading.error is not None:
-            thread.failed = True
-            thread.moved.set()
+        allowed = step.sender != self._partner and self.conduct.binds_refused_locks
+        if callback.reading.error is not None and not allowed:
+            await self._give_up(thread, step.sender)
             return
         self._hear(thread, step, callback)
 
@@ -251,6 +251,9 @@ class Player(Actor):
         request = thread.requests.get(answers) if answers else None
         if request is not None:
             action = f"on_{request.action}"
+        if request is not None and await self._declines(thread, step, request):
+            thread.failed = True
+            return
         say = self._content(thread, step, action)
         if request is not None:
             sent = await self.reply(request, say)
@@ -258,10 +261,40 @@ class Player(Actor):
         else:
             accepted = await self._tell(thread, step, action, say)
         if not accepted:
-            thread.failed = True
-            thread.moved.set()
+            await self._give_up(thread, step.receiver)
             return
         self._came(thread, step)
+
+    async def _give_up(self, thread: Thread, because_of: str) -> None:
+        """End a deal; if it is for somebody else, tell the error to who still waits for an answer.
+
+        Nobody is told of a success that a third party did not allow (NFH-013, CON-013-20).
+        """
+        thread.failed = True
+        thread.moved.set()
+        if because_of == self._partner:
+            return
+        for name, request in thread.requests.items():
+            answers = {row for row, asked in self._answers.items() if asked == name}
+            if not answers & thread.begun:
+                thread.begun |= answers
+                text = f"the {because_of} does not allow it"
+                await self.reply(request, error("BIZ_GENERIC_ERROR", text))
+
+    async def _declines(self, thread: Thread, step: Step, request: Message) -> bool:
+        """Answer with an error: on purpose, or when more is wanted than a utility approved."""
+        if (self.name, request.action) in self._facts.refusals:
+            text = f"the {self.role} refuses on purpose"
+            await self.reply(
+                request, error("BIZ_GENERIC_ERROR", text), fault=Fault(text, place="instead")
+            )
+            return True
+        heeds = step.receiver == self._partner and self.conduct.heeds_approval
+        if heeds and self.role != self._facts.parties[0].role and thread.known.exceeds_approval:
+            text = "that is more than the utility approved"
+            await self.reply(request, error("BIZ_GENERIC_ERROR", text))
+            return True
+        return False
 
     async def _tell(self, thread: Thread, step: Step, action: str, say: Say) -> bool:
         whom = await self._whom(thread, step.receiver)
@@ -310,14 +343,21 @@ class Player(Actor):
             known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
-            deal = narrowed(deal)
+            deal = narrowed(deal, self.role)
         return Say(deal=deal)
 
 
-def narrowed(deal: Deal) -> Deal:
-    """Give what a third party is told of a deal: who, when and how much, but no price."""
+def narrowed(deal: Deal, teller: str) -> Deal:
+    """Give what a third party is told of a deal: when and how much, but no price.
+
+    Of the meters it is told that of the role that tells it.
+    """
     roles = tuple(
-        replace(role, terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS))
+        replace(
+            role,
+            meter_id=role.meter_id if role.name == teller else None,
+            terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS),
+        )
         for role in deal.roles
     )
     table = deal.table and _narrowed_table(deal.table)

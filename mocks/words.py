@@ -56,7 +56,8 @@ class Facts:
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
     the periods of a charging session. tables: what holds in each interval, by the party it is
-    about, "" for whoever has none. ids: subscriber ids by name, once the cast is known.
+    about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
+    ids: subscriber ids by name, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -68,6 +69,7 @@ class Facts:
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
     tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
+    refusals: frozenset[tuple[str, str]] = frozenset()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
@@ -91,6 +93,7 @@ class Facts:
             self,
             parties=tuple(replace(p, name=new) if p.name == old else p for p in self.parties),
             tables={new if name == old else name: t for name, t in self.tables.items()},
+            refusals=frozenset((new if who == old else who, what) for who, what in self.refusals),
         )
 
 
@@ -215,8 +218,14 @@ class Known:
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
-        found = (t.value for role in self.deal.roles for t in role.terms if t.name == name)
-        return next(found, None)
+        found = self.deal.term(name)
+        return found and found.value
+
+    @property
+    def exceeds_approval(self) -> bool:
+        """Whether more energy is to be contracted than the utility approved."""
+        approved, contracted = self.term(deals.APPROVED), self.term(deals.CONTRACTED)
+        return approved is not None and contracted is not None and contracted > approved
 
 
 RESOURCE = "energy"
@@ -423,12 +432,12 @@ def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
 
 
 def _bill(known: Known) -> None:
-    """Bill what was delivered: by the tariff and the record, or what the customer has to pay."""
+    """Bill what was delivered: by the tariff in force, or what the formulas make somebody pay."""
     deal = known.whole()
-    tariff, record = deals.tariff_in(deal), deals.record_in(deal)
-    if tariff is not None and record is not None:
-        energy_kwh = sum((Decimal(str(p.energy_kwh)) for p in record.periods), Decimal(0))
-        priced = deals.session_cost(tariff, record.periods)
+    tariff, periods = deals.tariff_in(deal), deals.session(deal)
+    if tariff is not None and periods:
+        energy_kwh = sum((Decimal(str(period.energy_kwh)) for period in periods), Decimal(0))
+        priced = deals.session_cost(tariff, periods)
         known.telling["bill"] = deals.tariff_bill(deal, priced, energy_kwh, is_due=True)
         return
     parts: list[Part] = []

@@ -66,6 +66,11 @@ def the_intervals(datatable: list[list[str]]) -> dict[str, IntervalTable]:
     return tables.intervals(tables.rows(datatable, needs=["from", "until"], may=may))
 
 
+@given(parsers.parse("{name:w} refuses to {action:w}"), target_fixture="refusals")
+def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
+    return frozenset({(name, action)})
+
+
 @given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
@@ -80,6 +85,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
+    refusals: frozenset[tuple[str, str]],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -98,5 +104,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         tariff=tariff,
         session=session,
         tables=intervals,
+        refusals=refusals,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

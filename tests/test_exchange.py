@@ -25,7 +25,14 @@ SEQUENCE = (
     Step("4", PROSUMER, CONSUMER, ("on_confirm",), ("terms",), ("3",)),
     Step("5", CONSUMER, PROSUMER, ("status",), (), ("4",)),
     Step("6", PROSUMER, CONSUMER, ("on_status",), ("meter reading",), ("5",)),
-    Step("7", PROSUMER, CONSUMER, ("on_status",), ("meter reading", "settlement", "completed"), ("6",)),
+    Step(
+        "7",
+        PROSUMER,
+        CONSUMER,
+        ("on_status",),
+        ("meter reading", "settlement", "completed"),
+        ("6",),
+    ),
 )
 FACTS = Facts(
     parties=(Party("shop", CONSUMER, "1"), Party("school", PROSUMER, "2")),

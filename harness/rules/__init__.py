@@ -46,6 +46,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "allocation",
 )
 """The modules that define rules; a test holds the list complete."""
 

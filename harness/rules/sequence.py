@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
+from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.protocol import VERSION
@@ -252,15 +253,18 @@ def _excused(trace: Trace, callback: Message) -> bool:
     """Tell whether an error is a right answer.
 
     It is when what was asked lacks something, comes too early or exceeds the approval, or when the
-    sender itself was told an error, or a spoilt message came from the participant.
+    sender itself was told an error, or a spoilt message came from the participant; and when the
+    scenario is about it.
     """
-    if callback.reading.error is None:
-        return False
+    if callback.reading.error is None or callback.deliberate is not None:
+        return callback.reading.error is not None
     name, asked = _about(trace, callback), trace.asked_by(callback)
     if name is None or any(_asks_too_little(trace, request) for request in asked):
         return True
     told, spoilt = _told_an_error(trace).get(callback.sender), _spoilt(trace).get(name)
     if any(number is not None and number < callback.number for number in (told, spoilt)):
+        return True
+    if _wants_more_than_approved(trace, name):
         return True
     return any(_exceeds_approval(trace, request) for request in asked)
 
@@ -322,6 +326,24 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
     granted = [said.contract.approval for said in approved if said.contract.approval]
     limits_kw = [approval.approved_max_trade_kw for approval in granted]
     return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
+
+
+def _wants_more_than_approved(trace: Trace, name: str) -> bool:
+    """Tell whether a deal was to be for more energy than a utility approved."""
+    approved, contracted = (_energies(trace).get((w, name)) for w in (APPROVED, CONTRACTED))
+    return bool(approved and contracted and max(contracted) > min(approved))
+
+
+@once
+def _energies(trace: Trace) -> dict[tuple[str, str | None], list[Decimal]]:
+    """Collect what is said of the energy that is approved or contracted, by protagonist."""
+    found: dict[tuple[str, str | None], list[Decimal]] = {}
+    for message in trace.beckn:
+        deal = message.reading.deal
+        for word in (APPROVED, CONTRACTED):
+            if deal is not None and (term := deal.term(word)) is not None:
+                found.setdefault((word, _about(trace, message)), []).append(term.value)
+    return found
 
 
 @rule("ORD-001", "MUST", source=FLOW)
