@@ -22,6 +22,7 @@ from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.spoilt import Fault
 from gridwitness.mocks.words import WORDS, Known
 from gridwitness.rules.sequence import CARRIES
+from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.trace import Trace
 from gridwitness.views import Deal, Intent
 
@@ -99,6 +100,7 @@ class Player(Actor):
         self._sequence = sequence
         self._answers = answered(sequence)
         self._threads: list[Thread] = []
+        self._ledger: dict[str, Deal] = {}
         # With whom this party makes the deal: with whom it first speaks.
         own = (s for s in sequence if self.role in (s.sender, s.receiver))
         self._partner = next((s.receiver if s.sender == self.role else s.sender for s in own), "")
@@ -124,7 +126,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal))
+        thread = Thread(Known(self._facts, self._party, deal, self._ledger))
         self._threads.append(thread)
         return thread
 
@@ -343,25 +345,27 @@ class Player(Actor):
             known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
-            deal = narrowed(deal, self.role)
+            deal = narrowed(deal, self.role, step.receiver)
         return Say(deal=deal)
 
 
-def narrowed(deal: Deal, teller: str) -> Deal:
-    """Give what a third party is told of a deal: when and how much, but no price.
+def narrowed(deal: Deal, teller: str, third: str) -> Deal:
+    """Give what a third party is told of a deal: who, when and how much, but no price.
 
-    Of the meters it is told that of the role that tells it.
+    The utility of one side alone is told no meter but that of who tells it.
     """
+    one_sided = third in (BUYER_UTILITY, SELLER_UTILITY)
     roles = tuple(
         replace(
             role,
-            meter_id=role.meter_id if role.name == teller else None,
+            meter_id=None if one_sided and role.name != teller else role.meter_id,
             terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS),
         )
         for role in deal.roles
     )
     table = deal.table and _narrowed_table(deal.table)
-    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=(), table=table)
+    kept = replace(deal, roles=roles, table=table, sources=() if one_sided else deal.sources)
+    return replace(kept, dues=(), bill=None, settlement=None, blocks=())
 
 
 def _narrowed_table(table: IntervalTable) -> IntervalTable:
@@ -406,7 +410,7 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids)
+    facts = replace(facts, ids=ids, beside_customer=_beside_customer(sequence))
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
@@ -450,6 +454,16 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         if isinstance(defect, UserError):
             raise defect
     return Trace(known, recorder.messages()), defects
+
+
+def _beside_customer(sequence: tuple[Step, ...]) -> tuple[str, ...]:
+    """Name the roles to whom nobody speaks but the one who begins."""
+    partners: dict[str, set[str]] = {}
+    for step in sequence:
+        partners.setdefault(step.sender, set()).add(step.receiver)
+        partners.setdefault(step.receiver, set()).add(step.sender)
+    first, provider = sequence[0].sender, sequence[0].receiver
+    return tuple(role for role, met in partners.items() if met == {first} and role != provider)
 
 
 def _complete(sequence: tuple[Step, ...], facts: Facts) -> None:

@@ -19,10 +19,13 @@ from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
+from gridwitness.reference_impl.allocation import Trade, pro_rata
 from gridwitness.rules.sequence import SESSION
+from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.views import (
     Bill,
     Block,
+    Column,
     Deal,
     IntervalTable,
     MeterReading,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Column, Due, Interval, Term
+    from gridwitness.views import Due, Interval, Term
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Facts:
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
     the periods of a charging session. tables: what holds in each interval, by the party it is
     about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
-    ids: subscriber ids by name, once the cast is known.
+    beside_customer: the roles to whom who asks alone speaks. ids: subscriber ids by name, once
+    the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -70,6 +74,7 @@ class Facts:
     session: tuple[ChargingPeriod, ...] = ()
     tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
     refusals: frozenset[tuple[str, str]] = frozenset()
+    beside_customer: tuple[str, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
@@ -87,6 +92,17 @@ class Facts:
         party = self.of_role(role)
         return self.ids.get(party.name) if party else None
 
+    @property
+    def customer(self) -> Party:
+        """The party that asks; of several the first."""
+        return self.parties[0]
+
+    @property
+    def provider(self) -> Party:
+        """The party that answers: the first of another role than who asks."""
+        others = (party for party in self.parties if party.role != self.customer.role)
+        return next(others, self.customer)
+
     def renamed(self, old: str, new: str) -> Facts:
         """Call a party by another name."""
         return replace(
@@ -101,12 +117,14 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed.
+    ledger: the trades that this party keeps, this one and others, by contract id. telling holds
+    what the message under way tells beside what is agreed.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
@@ -163,7 +181,7 @@ class Known:
 
     def offer(self) -> Offer:
         """Offer what this party has to offer: the deal, the customer's role still open."""
-        customer = self.facts.parties[0]
+        customer = self.facts.customer
         deal = self._filled(self.deal)
         roles = tuple(
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
@@ -191,12 +209,21 @@ class Known:
         return replace(self.deal, **self.telling)
 
     def _filled(self, deal: Deal) -> Deal:
-        """Fill the roles that this party can fill: its own, and of who answers, all others."""
-        customer, provider = self.facts.parties[0], self.facts.parties[1]
+        """Fill the roles that this party can fill: its own, and those beside it.
+
+        Who asks fills those to whom it alone speaks, and who answers all others.
+        """
+        customer, provider = self.facts.customer, self.facts.provider
+        asks = self.party.role == customer.role
         for party in self.facts.parties:
             role = deal.role(party.role) or Role(name=party.role)
-            answers = self.party == provider and party != customer
-            if party == self.party or answers:
+            beside = (
+                party.role in self.facts.beside_customer
+                if asks
+                else self.party == provider
+                and party.role not in (customer.role, *self.facts.beside_customer)
+            )
+            if party == self.party or beside:
                 holder, meter = self.facts.ids[party.name], party.meter_id or role.meter_id
                 role = replace(role, holder_id=role.holder_id or holder, meter_id=meter)
             deal = with_role(deal, role)
@@ -207,7 +234,7 @@ class Known:
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
-            customer_id=self.facts.ids[customer.name],
+            customer_id=deal.customer_id or (self.own_id if asks else None),
         )
 
     def whole(self) -> Deal:
@@ -315,8 +342,20 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or known.facts.readings
+    known.readings = known.readings or _of_own_meters(known)
     known.telling["readings"] = known.readings
+
+
+def _of_own_meters(known: Known) -> tuple[MeterReading, ...]:
+    """Read the meters that this party knows of; one that is nobody's is read by all."""
+    facts, own = known.facts, {role.meter_id for role in known.deal.roles}
+    others = {party.meter_id for party in facts.parties} - own
+    return tuple(reading for reading in facts.readings if reading.meter_id not in others)
+
+
+def _lock(known: Known) -> None:
+    """Keep a trade."""
+    known.ledger[known.deal.contract_id or ""] = known.deal
 
 
 def _record(known: Known) -> None:
@@ -404,6 +443,10 @@ def _column(name: str) -> Callable[[Known], None]:
     """Write one column of the interval table, as the scenario states it for this party."""
 
     def write(known: Known) -> None:
+        told = known.deal.table
+        there = told and told.column(name)
+        if there is not None and there.role != known.party.role:
+            return  # passed on as it was told
         tables = known.facts.tables
         stated = tables.get(known.party.name) or tables.get("")
         column = stated and stated.column(name)
@@ -417,6 +460,51 @@ def _column(name: str) -> Callable[[Known], None]:
         known.deal = with_column(known.deal, stated, own)
 
     return write
+
+
+def _allocation(own: str, name: str) -> Callable[[Known], None]:
+    """Allocate what the meter of a trade registered, pro rata to the trades of that meter."""
+
+    def write(known: Known) -> None:
+        deal = known.deal
+        if known.party.role != own or deal.table is None:
+            return  # passed on as it was told
+        meter = next((role.meter_id for role in deal.roles if role.meter_id), "")
+        kept = {
+            contract_id: other.table.values("requested")
+            for contract_id, other in known.ledger.items()
+            if other.table and meter in {role.meter_id for role in other.roles}
+        }
+        read = sorted(_of_own_meters(known), key=lambda reading: reading.start or "")
+        column = Column(name=name, unit="kWh", role=own)
+        mine: list[Decimal] = []
+        for place, reading in enumerate(one for one in read if one.meter_id == meter):
+            sides = ("the buyer's", meter) if own == SELLER_UTILITY else (meter, "the seller's")
+            trades = [
+                Trade(contract_id, place, *sides, wanted[place] or Decimal(0), Decimal(0))
+                for contract_id, wanted in kept.items()
+            ]
+            shares = pro_rata(meter, trades, -reading.energy_kwh)
+            mine.append(shares[deal.contract_id or ""])
+        known.deal = _with_values(deal, column, mine)
+
+    return write
+
+
+def _final_allocation(known: Known) -> None:
+    """Allocate the smaller of both sides' shares, where this party writes what is final."""
+    table = known.deal.table
+    if known.party.role != SELLER_UTILITY or table is None:
+        return
+    shares = (table.values(f"{side}'s allocation") for side in ("buyer", "seller"))
+    final = [min(x or Decimal(0), y or Decimal(0)) for x, y in zip(*shares, strict=True)]
+    column = Column(name="final allocation", unit="kWh", role=SELLER_UTILITY)
+    known.deal = _with_values(known.deal, column, final)
+
+
+def _with_values(deal: Deal, column: Column, values: list[Decimal]) -> Deal:
+    rows = tuple({column.name: (value,)} for value in values)
+    return with_column(deal, IntervalTable(interval=None, columns=(), rows=rows), column)
 
 
 def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
@@ -472,8 +560,12 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "settlement": _settlement,
     "telemetry": _telemetry,
     "completed": _completed,
+    "lock": _lock,
     **{word: _session(state) for word, state in SESSION.items()},
     **{f"{name} per interval": _column(name) for name in COLUMNS},
+    "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
+    "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),
+    "final allocation per interval": _final_allocation,
 }
 """How a reference actor fills each word that a row may carry."""
 

@@ -79,6 +79,7 @@ STATUS = {
 }
 AGENT, PROSUMER, GRID = "clearingAgent", "prosumer", "gridOperator"
 RESOURCE = "energy-of-the-interval"
+NO_ROLES: Mapping[str, str] = {}
 
 
 class ContractDialect:
@@ -547,7 +548,7 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
         "contractAttributes": typed("EnergyContract", block),
         "performance": _performance(held) if held else None,
-    } | _write_money(deal.settlement, deal.bill)
+    } | _write_money(deal.settlement, deal.bill, _roles_of(deal))
     return {key: value for key, value in members.items() if value is not None}
 
 
@@ -570,8 +571,16 @@ def _quantity(bill: Bill | None) -> dict[str, Json]:
     return {"unitCode": "KWH"} | ({} if energy_kwh is None else {"unitQuantity": energy_kwh})
 
 
-def _write_money(report: SettlementReport | None, bill: Bill | None) -> dict[str, Json]:
-    written = _write_report(report) if report else {}
+def _roles_of(deal: Deal) -> dict[str, str]:
+    """Spell the roles of a deal by who holds them; who holds several goes by the first."""
+    return {role.holder_id: camel(role.name) for role in reversed(deal.roles) if role.holder_id}
+
+
+def _write_money(
+    report: SettlementReport | None, bill: Bill | None, roles: Mapping[str, str] = NO_ROLES
+) -> dict[str, Json]:
+    """Write what is owed. roles: who holds which, where positions name it."""
+    written = _write_report(report, roles) if report else {}
     for slot, entry in (_write_bill(bill) if bill else {}).items():
         written.setdefault(slot, []).append(entry)
     return dict(written)
@@ -609,15 +618,17 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
     }
 
 
-def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
+def _write_report(report: SettlementReport, roles: Mapping[str, str]) -> dict[str, list[Json]]:
+    left = [
+        ({"role": role} if (role := roles.get(position.party)) else {}) | written
+        for position, written in zip(report.positions, write_positions(report), strict=True)
+    ]
     return {
         "consideration": [
             {
                 "id": "revenue",
                 "status": {"code": "SETTLED"},
-                "considerationAttributes": typed(
-                    "RevenueFlow", {"revenueFlows": write_positions(report)}
-                ),
+                "considerationAttributes": typed("RevenueFlow", {"revenueFlows": left}),
             }
         ],
         "settlements": [

@@ -185,13 +185,13 @@ def _kwh(energies: tuple[Decimal | None, ...]) -> str:
     return ", ".join("nothing" if kwh is None else f"{kwh} kWh" for kwh in energies[:24])
 
 
-@rule("ALC-005", "MUST", source=PRIVACY, judges=(*SELLERS, BUYER_PLATFORM), when_stated=True)
+@rule("ALC-005", "MUST", source=PRIVACY, judges=(BUYER_PLATFORM, SELLER_PLATFORM), when_stated=True)
 def utilities_are_told_what_concerns_them(trace: Trace) -> Iterator[Outcome]:
-    """A utility is told the meter of its own side and the energy, but no price of the trade."""
+    """The utility of one side is told its own meter and the energy, but no price of the trade."""
     for told in _told(trace):
-        if told.receiver not in UTILITIES or told.deal is None:
+        if told.receiver not in OWN or told.deal is None:
             continue
-        too_much = list(_beyond_concern(told.deal, told.sender or "", told.receiver))
+        too_much = list(_beyond_concern(told.deal, told.sender or "", told.receiver or ""))
         yield outcome(
             not too_much,
             by=told.message.sender,
