@@ -59,6 +59,8 @@ class Conduct:
               requests that are called back twice
     overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
     minds     reasons that are none, for which messages are refused all the same
+    lists     offers that a catalogue gives although it must not: withdrawn, expired, unfit,
+              superseded
     retries   how often one asks again after being turned away
     """
 
@@ -73,6 +75,8 @@ class Conduct:
     refuses_actions: frozenset[str] = frozenset()
     overlooks: frozenset[str] = frozenset()
     minds: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+    reads_every_page: bool = True
     refuses_bad_offers: bool = True
     calls_back_after_refusal: bool = False
     binds_refused_locks: bool = False

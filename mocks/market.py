@@ -7,9 +7,7 @@ judge afterwards. Does not belong here: what is expected of them.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ from gridwitness.errors import UserError
 from gridwitness.mocks.actor import rest
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.participant import MarketParticipant, Wish
 from gridwitness.mocks.utility import Meter, Utility
 from gridwitness.story import AGENT, PARTICIPANT, UTILITY
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from gridwitness.mocks.actor import Actor
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.draws import Draws
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
@@ -90,10 +90,9 @@ class Cast:
         )
 
 
-def fresh_interval(duration_h: Fraction) -> Interval:
-    """Draw a delivery interval that no other market trades: a full minute in the next decade."""
-    minute = secrets.randbelow(10 * 365 * 24 * 60)
-    start = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+def fresh_interval(draws: Draws, duration_h: Fraction) -> Interval:
+    """Draw a delivery interval that no other market trades."""
+    start = draws.delivery()
     return Interval(start=start.strftime("%Y-%m-%dT%H:%M:%SZ"), duration_h=duration_h)
 
 
@@ -148,7 +147,7 @@ def play(
         to_a_participant = scene.seat == PARTICIPANT
         spoiler = actors[-1] if to_a_participant else participants[0]
         spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
-    interval = fresh_interval(cast.duration_h)
+    interval = fresh_interval(setting.draws, cast.duration_h)
     try:
         wire.call(_run, participants, record, interval, utility, cast)
         wire.call(rest, actors)
@@ -184,6 +183,7 @@ async def _run(
     async def status(one: MarketParticipant) -> bool:
         if cast.cancels.get(one.name) == AFTER:
             await one.cancel(agent)  # refused: what has cleared stands
+        one.setting.wire.clock.skip_to(end_of(interval))
         return await one.status(agent)
 
     phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [

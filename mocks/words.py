@@ -9,7 +9,6 @@ Whatever somebody else has said already is passed on as it was said.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -19,6 +18,7 @@ from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
+from gridwitness.mocks.draws import end_of
 from gridwitness.reference_impl.allocation import Trade, pro_rata
 from gridwitness.rules.sequence import SESSION
 from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
@@ -37,6 +37,7 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -118,12 +119,13 @@ class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
     ledger: the trades that this party keeps, this one and others, by contract id. telling holds
-    what the message under way tells beside what is agreed.
+    what the message under way tells beside what is agreed; new_id draws an id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    new_id: Callable[[], str]
     ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
@@ -229,7 +231,7 @@ class Known:
             deal = with_role(deal, role)
         return replace(
             deal,
-            contract_id=deal.contract_id or str(uuid.uuid4()),
+            contract_id=deal.contract_id or self.new_id(),
             status=deal.status or "PENDING",
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
@@ -547,6 +549,23 @@ def _settlement(known: Known) -> None:
 
 def _completed(known: Known) -> None:
     known.deal = replace(known.deal, status="COMPLETED")
+
+
+def happens(facts: Facts, word: str) -> datetime | None:
+    """Give the instant before which nobody can tell of something; None: it is only said."""
+    if word == "meter reading":
+        return end_of(facts.interval)
+    if not facts.session:
+        return None
+    first, last = facts.session[0], facts.session[-1]
+    return {
+        "session requested": first.start,
+        "session active": first.start,
+        "telemetry": first.end,
+        "session stopping": last.end,
+        "session completed": last.end,
+        "charge detail record": last.end,
+    }.get(word)
 
 
 WORDS: dict[str, Callable[[Known], None]] = {

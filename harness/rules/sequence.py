@@ -12,7 +12,7 @@ from gridwitness.acks import ACK
 from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.tables import COLUMNS
-from gridwitness.protocol import VERSION
+from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
@@ -68,6 +68,9 @@ def _session_is(state: str) -> Callable[[Reading], object]:
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
+    "search": lambda said: said.intent,
+    "catalogue": lambda said: said.catalogues is not None,
+    "result": lambda said: said.results,
     "offer curve": lambda said: said.contract and said.contract.curve,
     "requested power": lambda said: said.contract and _is_power(said.contract.requested_kw),
     "approval": lambda said: said.contract and said.contract.approval,
@@ -239,14 +242,14 @@ def _is_right(trace: Trace, step: Step, message: Message) -> bool:
     if _missing_content(step, message) or check is None or not check.is_valid:
         return False
     envelope = message.reading.envelope
-    mandatory = DIALECTS[message.dialect or "order"].mandatory_context
+    mandatory = set(DIALECTS[message.dialect or "order"].mandatory_context)
+    mandatory -= set(open_context(message.action))
     if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
         return False
     if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
         return False
-    sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
     curve = message.reading.contract and message.reading.contract.curve
-    return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
+    return check.subscriber_id == message.named_sender and not (curve and any(curve.problems()))
 
 
 def _excused(trace: Trace, callback: Message) -> bool:
@@ -300,6 +303,8 @@ def _spoilt(trace: Trace) -> dict[str | None, int]:
 
 def _about(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about, by what it answers if it does not say."""
+    if request_of(message.action) in PUBLISHING:
+        return message.sender if message.from_provider else message.receiver
     name = participant_of(trace, message)
     if name is not None:
         return name
@@ -400,19 +405,35 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
+    yield from _unpublished(trace, answered)
     for step in trace.scene.sequence:
         needed = (*step.after, *step.after_all, *_asking(trace, step))
-        for name in protagonists(trace):
-            due = [(row, name) for row in needed]
+        for name in _played_for(trace, step):
+            due = [(row, who) for row in needed for who in _due_for(trace, row, name)]
             if not due or not all(key in first for key in due):
                 continue
             last = max(first[key] for key in due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
-                by=_sender(trace, step, name),
+                by=_sender(trace, step, name, trace.messages[last - 1]),
                 message=trace.messages[last - 1],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
                 expected=f"row {step.name} of the sequence after row {due[-1][0]}",
+            )
+
+
+def _unpublished(trace: Trace, came: set[Row]) -> Iterator[Outcome]:
+    """Find who publishes nothing: a publish that comes after nothing is owed from the first."""
+    for step in trace.scene.sequence:
+        if not step.publishes or step.after or step.after_all or _asking(trace, step):
+            continue
+        for name in _played_for(trace, step) if trace.beckn else ():
+            yield outcome(
+                (step.name, name) in came,
+                by=name,
+                message=trace.beckn[0],
+                observed=f"no {' or '.join(step.actions)} to {step.receiver}",
+                expected=f"row {step.name} of the sequence",
             )
 
 
@@ -422,13 +443,31 @@ def _asking(trace: Trace, step: Step) -> list[str]:
         other.name
         for other in trace.scene.sequence
         if (other.sender, other.receiver) == (step.receiver, step.sender)
-        and any(f"on_{action}" in step.actions for action in other.actions)
+        and any(callback_of(action) in step.actions for action in other.actions)
     ]
 
 
-def _sender(trace: Trace, step: Step, name: str) -> str | None:
+def _played_for(trace: Trace, step: Step | None) -> tuple[str, ...]:
+    """Name the actors for each of whom a row is played: whoever publishes, publishes for itself."""
+    if step is None or not step.publishes:
+        return protagonists(trace)
+    is_answer = all(callback_of(request_of(action)) == action for action in step.actions)
+    return tuple(trace.actors(step.receiver if is_answer else step.sender))
+
+
+def _due_for(trace: Trace, row: str, name: str) -> tuple[str, ...]:
+    """Name for whom a row has to have come before another of somebody: for it, or for all."""
+    step = next((step for step in trace.scene.sequence if step.name == row), None)
+    names = _played_for(trace, step)
+    return (name,) if name in names else names
+
+
+def _sender(trace: Trace, step: Step, name: str, before: Message) -> str | None:
+    """Tell who owes a row: the one it is played for, who was asked, or the first of its role."""
     if trace.role(name) == step.sender:
         return name
+    if trace.role(before.receiver) == step.sender:
+        return before.receiver
     actors = trace.actors(step.sender)
     return actors[0] if actors else None
 

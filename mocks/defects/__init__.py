@@ -12,6 +12,8 @@ from __future__ import annotations
 from gridwitness.mocks.defects import (
     amounts,
     billing,
+    blocks,
+    catalogue,
     generation,
     lifecycle,
     lineage,
@@ -30,6 +32,8 @@ __all__ = ["DEFECTS", "Defect"]
 _MODULES = (
     amounts,
     billing,
+    blocks,
+    catalogue,
     generation,
     lifecycle,
     lineage,
