@@ -171,6 +171,11 @@ class Player(Actor):
         envelope = message.reading.envelope
         thread.transaction[step.sender] = envelope.transaction_id or ""
         thread.counterpart[step.sender] = envelope.bap_id or ""
+        if thread.failed:
+            text = "this deal has come to nothing"
+            fault = Fault(text, place="instead") if self._facts.refuses(self.name) else None
+            await self.reply(message, error("BIZ_GENERIC_ERROR", text), fault=fault)
+            return
         thread.requests[step.name] = message
         self._hear(thread, step, message)
 
@@ -178,8 +183,8 @@ class Player(Actor):
         thread, step = self._find(callback)
         if thread is None or step is None:
             return
-        allowed = step.sender != self._partner and self.conduct.binds_refused_locks
-        if callback.reading.error is not None and not allowed:
+        binds = callback.action == "on_confirm" and self.conduct.binds_refused_locks
+        if callback.reading.error is not None and not binds:
             await self._give_up(thread, step.sender)
             return
         self._hear(thread, step, callback)
@@ -233,10 +238,16 @@ class Player(Actor):
         """Begin every row of this party whose turn has come."""
         for step in self._sequence:
             if step.sender == self.role and step.name not in thread.begun and self._due(step):
-                ready = set(step.after) <= thread.done
+                ready = self._needed(step) <= thread.done
                 if ready and all(self._all_done(row) for row in step.after_all):
                     thread.begun.add(step.name)
                     self._spawn(self._say(thread, step))
+
+    def _needed(self, step: Step) -> set[str]:
+        """Name the rows that a row waits for; who binds hastily waits for no utility."""
+        if "on_confirm" in step.actions and self.conduct.binds_before_lock:
+            return set(step.after) & {self._answers.get(step.name)}
+        return set(step.after)
 
     def _due(self, step: Step) -> bool:
         return not (set(step.actions) & self.conduct.leaves_out)
@@ -354,6 +365,8 @@ class Player(Actor):
         deal = known.said()
         if step.receiver != self._partner:
             deal = narrowed(deal, self.role, step.receiver)
+            if action == "confirm":  # what is agreed elsewhere binds here once it is kept
+                deal = replace(deal, status="PENDING")
         return Say(deal=deal)
 
 

@@ -104,6 +104,10 @@ class Facts:
         others = (party for party in self.parties if party.role != self.customer.role)
         return next(others, self.customer)
 
+    def refuses(self, name: str) -> bool:
+        """Tell whether a party answers anything with an error on purpose."""
+        return any(who == name for who, _ in self.refusals)
+
     def renamed(self, old: str, new: str) -> Facts:
         """Call a party by another name."""
         return replace(
@@ -445,19 +449,19 @@ def _column(name: str) -> Callable[[Known], None]:
     """Write one column of the interval table, as the scenario states it for this party."""
 
     def write(known: Known) -> None:
-        told = known.deal.table
-        there = told and told.column(name)
-        if there is not None and there.role != known.party.role:
-            return  # passed on as it was told
         tables = known.facts.tables
-        stated = tables.get(known.party.name) or tables.get("")
-        column = stated and stated.column(name)
+        told, stated = known.deal.table, tables.get(known.party.name) or tables.get("")
+        there, column = told and told.column(name), stated and stated.column(name)
         if stated is None or column is None or None in stated.values(name):
+            if there is not None:
+                return  # passed on as it was told
             raise UserError(
                 f"a row carries {name!r} per interval, and nobody states it for all of them",
                 where="the message sequence",
                 mend="fill the column in the table of the intervals",
             )
+        if there is not None and there.role != known.party.role:
+            return
         own = replace(column, role=known.party.role)
         known.deal = with_column(known.deal, stated, own)
 

@@ -66,7 +66,7 @@ def the_intervals(datatable: list[list[str]]) -> dict[str, IntervalTable]:
     return tables.intervals(tables.rows(datatable, needs=["from", "until"], may=may))
 
 
-@given(parsers.parse("{name:w} refuses to {action:w}"), target_fixture="refusals")
+@given(parsers.parse("{name} refuses to {action:w}"), target_fixture="refusals")
 def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 

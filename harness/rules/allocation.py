@@ -223,23 +223,28 @@ def _beyond_concern(deal: Deal, sender: str, receiver: str) -> Iterator[tuple[st
 @rule("ALC-006", "MUST", source=SERIES, when_stated=True)
 def columns_are_written_by_their_role(trace: Trace) -> Iterator[Outcome]:
     """A column of an interval table first comes from the role that it says has written it."""
-    seen: set[tuple[str, str]] = set()
-    for told, table in _tables(trace):
-        for column in table.columns:
-            key = told.contract_id, column.name
-            if column.role is None or key in seen or not any(column.name in r for r in table.rows):
-                continue
-            seen.add(key)
-            if column.name not in ALLOCATIONS and told.message.action != "init":
-                continue  # offered before the contract had an id, or a recording begins here
-            yield outcome(
-                column.role == told.sender or not _is_here(trace, column.role),
-                by=told.message.sender,
-                message=told.message,
-                observed=f"{column.name}, first told by the {told.sender}",
-                expected=f"the {column.role}, who writes it",
-                pointer=column.pointer(),
-            )
+    seen: set[tuple[str | None, str]] = set()
+    for message in trace.beckn:
+        deal, role = message.reading.deal, trace.role(message.sender)
+        if message.deliberate is not None:
+            continue
+        tables = [(None, offer.deal.table) for offer in message.reading.offers if offer.deal]
+        tables += [(deal.contract_id, deal.table)] if deal else []
+        for contract_id, table in tables:
+            used = {name for row in table.rows for name in row} if table else set[str]()
+            for column in table.columns if table else ():
+                known = (None, column.name) in seen or (contract_id, column.name) in seen
+                if column.role is None or known or column.name not in used:
+                    continue
+                seen.add((contract_id, column.name))
+                yield outcome(
+                    column.role == role or not _is_here(trace, column.role),
+                    by=message.sender,
+                    message=message,
+                    observed=f"{column.name}, first told by the {role}",
+                    expected=f"the {column.role}, who writes it",
+                    pointer=column.pointer(),
+                )
 
 
 def _is_here(trace: Trace, role: str) -> bool:
@@ -351,8 +356,11 @@ def final_allocation_is_the_smaller(trace: Trace) -> Iterator[Outcome]:
     """The final allocation of an interval is the smaller of what both utilities allocate."""
     for told, table in _tables(trace):
         columns = [table.values(name) for name in ALLOCATIONS]
+        writer = (column := table.column(ALLOCATIONS[-1])) and column.role
         if not columns[0] or any(None in column for column in columns):
             continue
+        if writer and writer != told.sender and _is_here(trace, writer):
+            continue  # passed on, which ALC-007 judges
         right = tuple(min(x or 0, y or 0) for x, y in zip(*columns[:2], strict=True))
         yield outcome(
             columns[2] == right,
