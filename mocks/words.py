@@ -20,7 +20,7 @@ from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.mocks.draws import end_of
 from gridwitness.reference_impl.allocation import Trade, pro_rata
-from gridwitness.rules.sequence import SESSION
+from gridwitness.rules.sequence import DELIVERY, SESSION
 from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.views import (
     Bill,
@@ -438,9 +438,9 @@ def _tell(known: Known, block: Block) -> None:
     known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
 
 
-def _session(state: str) -> Callable[[Known], None]:
+def _state(name: str, state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
-        _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        _tell(known, Block(slot="fulfilment", name=name, data=state))
 
     return tell
 
@@ -584,7 +584,8 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "telemetry": _telemetry,
     "completed": _completed,
     "lock": _lock,
-    **{word: _session(state) for word, state in SESSION.items()},
+    **{word: _state("sessionStatus", state) for word, state in SESSION.items()},
+    **{word: _state("deliveryStatus", state) for word, state in DELIVERY.items()},
     **{f"{name} per interval": _column(name) for name in COLUMNS},
     "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
     "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),

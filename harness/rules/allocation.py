@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.reference_impl.allocation import AllocationError, Trade, pro_rata
-from gridwitness.reference_impl.rounding import exact_sum
 from gridwitness.rules import outcome, rule
 from gridwitness.story import (
     BUYER_PLATFORM,
@@ -369,24 +368,4 @@ def final_allocation_is_the_smaller(trace: Trace) -> Iterator[Outcome]:
             observed=_kwh(columns[2]),
             expected=_kwh(tuple(map(Decimal, right))),
             pointer=table.pointer("rows"),
-        )
-
-
-@rule("ALC-010", "MUST", source=f"{LEDGER}; D27, settled once", judges=SELLERS, when_stated=True)
-def trade_is_settled_once(trace: Trace) -> Iterator[Outcome]:
-    """What a trade comes to is told when it is settled, and not otherwise afterwards."""
-    settled: dict[str, Decimal] = {}
-    for told in _told(trace):
-        report = told.deal.settlement if told.deal else None
-        if report is None or told.sender not in SELLERS:
-            continue
-        total = exact_sum(flow.amount for flow in report.flows)
-        first = settled.setdefault(told.contract_id, total)
-        yield outcome(
-            total == first,
-            by=told.message.sender,
-            message=told.message,
-            observed=f"payments of {total} in all",
-            expected=f"{first}, as settled before",
-            pointer=report.pointer("flows"),
         )

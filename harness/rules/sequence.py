@@ -47,6 +47,9 @@ SESSION = {
 }
 """The states of a charging session, as a row calls them."""
 
+DELIVERY = {"delivery under way": "IN_PROGRESS", "delivery curtailed": "CURTAILED_OUTAGE"}
+"""The states of a delivery, as a row calls them."""
+
 
 def _column_is_there(name: str) -> Callable[[Reading], object]:
     def says(said: Reading) -> bool:
@@ -57,9 +60,9 @@ def _column_is_there(name: str) -> Callable[[Reading], object]:
     return says
 
 
-def _session_is(state: str) -> Callable[[Reading], object]:
+def _state_is(name: str, state: str) -> Callable[[Reading], object]:
     def says(said: Reading) -> bool:
-        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        block = said.deal.block("fulfilment", name) if said.deal else None
         return block is not None and block.data == state
 
     return says
@@ -91,7 +94,8 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
-    **{word: _session_is(state) for word, state in SESSION.items()},
+    **{word: _state_is("sessionStatus", state) for word, state in SESSION.items()},
+    **{word: _state_is("deliveryStatus", state) for word, state in DELIVERY.items()},
     **{f"{name} per interval": _column_is_there(name) for name in COLUMNS},
 }
 """What a row of the table may demand a message to carry."""
