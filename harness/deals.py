@@ -194,7 +194,7 @@ def invoice(deal: Deal, priced: Cost) -> Amount[Decimal]:
     return priced.invoice(rounding, minor_unit, "TOTAL")
 
 
-def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) -> Bill:
+def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal | None, *, is_due: bool) -> Bill:
     """Write what a session or a trade costs as a bill: a part a dimension, and the VAT."""
     _, minor_unit = rounding_of(deal)
     total = invoice(deal, priced)

@@ -530,7 +530,9 @@ def _bill(known: Known) -> None:
     deal = known.whole()
     tariff, periods = deals.tariff_in(deal), deals.session(deal)
     if tariff is not None and periods:
-        energy_kwh = sum((Decimal(str(period.energy_kwh)) for period in periods), Decimal(0))
+        energies = [Decimal(str(period.energy_kwh)) for period in periods]
+        # What was ordered is not changed by what a meter registered (LIN-004).
+        energy_kwh = sum(energies, Decimal(0)) if deals.record_in(deal) else None
         priced = deals.session_cost(tariff, periods)
         known.telling["bill"] = deals.tariff_bill(deal, priced, energy_kwh, is_due=True)
         return

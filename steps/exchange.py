@@ -71,7 +71,7 @@ def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 
 
-@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
+@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
 
@@ -99,7 +99,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         interval=interval,
         terms=terms,
         dues=dues,
-        sources=tables.sources(readings, session=session),
+        sources=tables.sources(readings, session=session, tariff=tariff),
         readings=tuple(reading for _, reading in readings),
         tariff=tariff,
         session=session,

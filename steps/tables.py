@@ -121,6 +121,7 @@ def meter(row: Mapping[str, str]) -> Meter:
 DAY = date(2031, 5, 12)
 """The day on which exchanges with a time of day are played: a Monday."""
 
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTE = timedelta(minutes=1)
 ZONE = ZoneInfo("Asia/Kolkata")
 
@@ -164,23 +165,32 @@ def reading(row: Row) -> tuple[Source, MeterReading]:
 
 
 def sources(
-    readings: Sequence[tuple[Source, MeterReading]], *, session: Sequence[ChargingPeriod]
+    readings: Sequence[tuple[Source, MeterReading]],
+    *,
+    session: Sequence[ChargingPeriod],
+    tariff: object,
 ) -> tuple[Source, ...]:
-    """Give every source once, in order; a session's cost is called bill."""
+    """Give every source once, in order; what a session or a meter costs by tariff is the bill."""
     named = tuple(dict.fromkeys((s.name, s.kind, s.meter_id) for s, _ in readings))
     found = tuple(Source(name=name, kind=kind, meter_id=meter) for name, kind, meter in named)
-    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD")) if session else found
+    if not session and (tariff is None or not found):
+        return found
+    meter = None if session else found[0].meter_id
+    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter))
 
 
 def instant(text: str) -> datetime:
-    """Read a time of the day of the exchange: '17:30', or '01:15 next day'."""
-    match = re.fullmatch(r"(\d\d):(\d\d)( next day)?", text)
-    if match is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
+    """Read a time of the week of the exchange, a Monday: '17:30', '01:15 next day', 'Sat 09:00'."""
+    match = re.fullmatch(rf"(?:({'|'.join(DAYS)}) )?(\d\d):(\d\d)( next day)?", text)
+    if match is None or int(match[2]) > 23 or int(match[3]) > 59:  # noqa: PLR2004
         raise UserError(
-            f"{text!r} is no time of day", where="a table", mend="write '17:30' or '01:15 next day'"
+            f"{text!r} is no time of day",
+            where="a table",
+            mend="write '17:30', '01:15 next day' or 'Sat 09:00'",
         )
-    day = DAY + timedelta(days=1) if match[3] else DAY
-    return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
+    days = (DAYS.index(match[1]) if match[1] else 0) + bool(match[4])
+    day = DAY + timedelta(days=days)
+    return datetime.combine(day, time(int(match[2]), int(match[3])), ZONE)
 
 
 def interval(start: str, end: str) -> Interval:
