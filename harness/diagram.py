@@ -128,7 +128,7 @@ def _id(role: str) -> str:
 
 
 def _arrow(step: Step) -> str:
-    is_callback = all(action.startswith("on_") for action in step.actions)
+    is_callback = all(action.rpartition("/")[2].startswith("on_") for action in step.actions)
     return f"{_id(step.sender)}{'-->>' if is_callback else '->>'}{_id(step.receiver)}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
-from gridwitness.protocol import ACTIONS
+from gridwitness.protocol import ACTIONS, is_known
 from gridwitness.rules.sequence import CARRIES
 from gridwitness.story import ASKED, ASKING, BAP, BAP_AND_BPP, BPP
 from gridwitness.trace import Step
@@ -83,7 +83,7 @@ def _check(step: Step, above: Sequence[str]) -> None:
         if role not in ROLES:
             raise _mistake(where, f"{role!r} is no role", f"one of: {', '.join(ROLES)}")
     for action in step.actions:
-        if action.removeprefix("on_") not in ACTIONS:
+        if not is_known(action):
             known = ", ".join(sorted(ACTIONS))
             raise _mistake(where, f"{action!r} is no action", f"one of: {known}, or on_ and one")
     for word in step.carries:

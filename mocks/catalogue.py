@@ -8,9 +8,7 @@ right about the answer (rules.catalogue).
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -28,6 +26,7 @@ from gridwitness.views import Bill, Catalogue, Part, PublishResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.mocks.sandbox import Sandbox
@@ -156,7 +155,7 @@ class CatalogueService(Actor):
                 )
 
     def _is_given(self, entry: Entry, intent: Intent) -> bool:
-        (catalogue, offer), lists, now = entry, self.conduct.lists, datetime.now(UTC)
+        (catalogue, offer), lists, now = entry, self.conduct.lists, self.setting.wire.clock.now()
         if not (catalogue.is_active and offer.is_active) and "withdrawn" not in lists:
             return False
         if not listing.is_valid(offer, now, now) and "expired" not in lists:
@@ -197,7 +196,7 @@ class Provider(Actor):
             service,
             Say(catalogues=(catalogue,), offers=catalogue.offers),
             dialect=dialect,
-            transaction_id=str(uuid.uuid4()),
+            transaction_id=self.new_id(),
         )
         results = answer.reading.results if answer else ()
         return any(result.status == "ACCEPTED" for result in results)
@@ -244,7 +243,7 @@ class Searcher(Actor):
     ) -> None:
         super().__init__(setting, name, signer, conduct)
         self._dialect = dialect
-        self._transaction_id = str(uuid.uuid4())
+        self._transaction_id = self.new_id()
         self._pages: list[Reading] = []
         self._came = asyncio.Condition()
 
@@ -293,7 +292,7 @@ class Searcher(Actor):
             return
         wanted = replace(
             offer.deal,
-            contract_id=str(uuid.uuid4()),
+            contract_id=self.new_id(),
             status="PENDING",
             offer_id=offer.offer_id,
             provider_id=offer.provider_id,
@@ -394,14 +393,15 @@ async def _run(  # noqa: PLR0913 (the cast of a catalogue)
     if not await searcher.search(record, fair.intent):
         return
     if service is None:  # nobody tells which page is the last: what is wanted is waited for
-        await searcher.find(_wanted(providers, fair), float(duration_s(TTL) or 0) * fair.patience)
+        now = searcher.setting.wire.clock.now()
+        wanted = _wanted(providers, fair, now)
+        await searcher.find(wanted, float(duration_s(TTL) or 0) * fair.patience)
     else:
         await rest([service, searcher])
 
 
-def _wanted(providers: Sequence[Provider], fair: Fair) -> frozenset[str]:
+def _wanted(providers: Sequence[Provider], fair: Fair, now: datetime) -> frozenset[str]:
     """Name what a search has to find: of the last publications what is valid and fits."""
-    now = datetime.now(UTC)
     return frozenset(
         offer.offer_id
         for provider in providers

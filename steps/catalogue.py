@@ -50,8 +50,8 @@ def the_catalogue_is_searched(  # noqa: PLR0913 (the fixtures that the Givens pr
     patience: float,
     hearing: Hearing,
 ) -> None:
-    interval = fresh_interval(Fraction(1))
-    publications = listings.publications(published, interval)
+    interval = fresh_interval(sandbox.setting.draws, Fraction(1))
+    publications = listings.publications(published, interval, sandbox.wire.clock.now())
     ids = {name: sandbox.signer(name).subscriber_id for name in publications}
     fair = Fair(
         publications=publications,

@@ -31,7 +31,9 @@ CONNECTORS = {
 _NUMBER = r"-?\d+(?:\.\d+)?"
 
 
-def publications(table: Iterable[tables.Row], interval: Interval) -> dict[str, list[list[Offer]]]:
+def publications(
+    table: Iterable[tables.Row], interval: Interval, now: datetime
+) -> dict[str, list[list[Offer]]]:
     """Read what each provider publishes, one publication after another.
 
     A row is an offer. Those of a second publication replace the provider's first; one that it
@@ -43,11 +45,11 @@ def publications(table: Iterable[tables.Row], interval: Interval) -> dict[str, l
         shelves = found.setdefault(row["provider"], [])
         while len(shelves) < number:
             shelves.append([])
-        shelves[number - 1].append(_offer(row, interval))
+        shelves[number - 1].append(_offer(row, interval, now))
     return found
 
 
-def _offer(row: tables.Row, interval: Interval) -> Offer:
+def _offer(row: tables.Row, interval: Interval, now: datetime) -> Offer:
     price = re.fullmatch(rf"({_NUMBER}) (\S+/kWh)", row["price"])
     if price is None:
         raise _mistake(row["price"], "is no price", "write '6.50 INR/kWh'")
@@ -70,7 +72,7 @@ def _offer(row: tables.Row, interval: Interval) -> Offer:
             roles=(Role(name=PROSUMER, terms=terms), Role(name=CONSUMER)),
         ),
         blocks=tuple(_blocks(row)),
-        valid_until=_until(row.get("valid", ""), delivered),
+        valid_until=_until(row.get("valid", ""), delivered, now),
         is_active=row.get("state", "") != "withdrawn",
     )
 
@@ -135,7 +137,7 @@ def _later(interval: Interval, text: str) -> Interval:
     return replace(interval, start=_written(start))
 
 
-def _until(text: str, delivered: Interval) -> str:
+def _until(text: str, delivered: Interval, now: datetime) -> str:
     """Read until when an offer holds: from now, or, if nothing is said, until its delivery."""
     if not text:
         return delivered.start
@@ -143,7 +145,7 @@ def _until(text: str, delivered: Interval) -> str:
     if match is None:
         raise _mistake(text, "is no validity", "write 'for 60 minutes' or 'until 60 minutes ago'")
     away = int(match[1]) if match[1] else -int(match[2])
-    return _written(datetime.now(UTC) + timedelta(minutes=away))
+    return _written(now + timedelta(minutes=away))
 
 
 def _written(at: datetime) -> str:

@@ -97,6 +97,10 @@ def write_results(results: tuple[PublishResult, ...], spelling: ResultSpelling) 
         count: Json = result.offer_count
         for key in reversed(spelling.count):
             count = None if count is None else {key: count}
-        item = {spelling.catalogue: result.catalogue_id, "status": result.status} | (count or {})
+        item: dict[str, Json] = {
+            spelling.catalogue: result.catalogue_id,
+            "status": result.status,
+            **(count or {}),
+        }
         written.append({key: value for key, value in item.items() if value is not None})
     return written

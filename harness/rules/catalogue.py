@@ -435,10 +435,14 @@ def _words(ids: Counter[str | None]) -> str:
 
 
 def _offering(trace: Trace) -> Iterator[Message]:
-    """Give the messages in which a provider itself tells what it offers."""
+    """Give the messages in which a provider itself tells what it offers.
+
+    Whoever is published to tells what others offer.
+    """
+    services = {m.receiver for m in trace.beckn if m.action in PUBLISHING}
     for message in trace.beckn:
         told = message.action in PUBLISHING or message.action == "on_discover"
-        if told and message.deliberate is None and trace.role(message.sender) != CATALOGUE:
+        if told and message.deliberate is None and message.sender not in services:
             yield message
 
 
