@@ -32,10 +32,10 @@ from gridwitness.reference_impl.tariff import (
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from gridwitness.reference_impl.tariff import Amount
-    from gridwitness.views import Deal, Due, Interval, MeterReading
+    from gridwitness.views import Deal, Due, Interval, IntervalTable
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -44,7 +44,8 @@ LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
 """No session and no trade is longer, or has more parts; one that is, is not priced."""
 
-NOTHING: Mapping[str, Quantity] = {}
+MOST_COMPUTED = 500_000
+"""How many characters of formulas are computed, each as often as it is: a month of quarters."""
 
 APPROVED, CONTRACTED = "approved", "contracted"
 """The terms of a utility and of who asks that say how much energy may flow, and is to flow."""
@@ -243,21 +244,15 @@ def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
     return tuple(periods)
 
 
-def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
+def quantities(deal: Deal) -> dict[str, Quantity]:
     """Give what the deal's sources came to, by name: metered energy, or a cost.
 
-    place: only what was metered in that interval of the deal's table. A name without a value
-    is there with None. Raises DealError.
+    A name without a value is there with None. Raises DealError.
     """
     found: dict[str, Quantity] = {}
     for source in deal.sources:
         if source.kind == "METER_READING":
-            own = [
-                reading.energy_kwh
-                for reading in deal.readings
-                if reading.meter_id == source.meter_id
-                and (place is None or _lies_in(deal, reading, place))
-            ]
+            own = [r.energy_kwh for r in deal.readings if r.meter_id == source.meter_id]
             found[source.name] = Quantity(exact_sum(own) if own else None, "kWh")
         elif source.kind == "CHARGE_DATA_RECORD":
             record, tariff = record_in(deal), tariff_in(deal)
@@ -268,12 +263,39 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
     return found
 
 
-def _lies_in(deal: Deal, reading: MeterReading, place: int) -> bool:
-    interval = deal.table.interval if deal.table else None
-    if interval is None or reading.start is None:
-        return False
-    length = timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
-    return _instant(reading.start) == _instant(interval.start) + place * length
+def _in_intervals(deal: Deal, names: Container[str]) -> Iterator[dict[str, Quantity]]:
+    """Give what formulas may name in each interval of the table: columns, and metered energy.
+
+    names: only these. A name without a value there is there with None. Raises DealError.
+    """
+    table = deal.table
+    if table is None:
+        return
+    columns = [(word, c) for c in table.columns if (word := name_in_formulas(c.name)) in names]
+    sources = [s for s in deal.sources if s.kind == "METER_READING" and s.name in names]
+    metered = _metered_in(deal, table) if sources else {}
+    for place, row in enumerate(table.rows):
+        yield {
+            source.name: Quantity(metered.get((source.meter_id, place)), "kWh")
+            for source in sources
+        } | {
+            word: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
+            for word, column in columns
+        }
+
+
+def _metered_in(deal: Deal, table: IntervalTable) -> dict[tuple[str | None, int], Decimal]:
+    """Sum what each meter registered in each interval of a table: kWh, by meter and place."""
+    if table.interval is None:
+        return {}
+    first = _instant(table.interval.start)
+    length = timedelta(microseconds=int(table.interval.duration_h * 3_600_000_000))
+    found: dict[tuple[str | None, int], Decimal] = {}
+    for reading in deal.readings:
+        if reading.start is not None:
+            key = reading.meter_id, (_instant(reading.start) - first) // length
+            found[key] = exact_sum((found.get(key, Decimal(0)), reading.energy_kwh))
+    return found
 
 
 def name_in_formulas(column: str) -> str:
@@ -311,38 +333,33 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
 
 def _computed(deal: Deal) -> Iterator[agreement.Payment]:
     """Compute the payments in their order, exactly."""
-    columns = {name_in_formulas(c.name): c for c in (deal.table.columns if deal.table else ())}
-    by_interval = [not columns.keys().isdisjoint(_NAME.findall(due.formula)) for due in deal.dues]
-    once = _flows(
-        deal, [d for d, repeats in zip(deal.dues, by_interval, strict=True) if not repeats]
-    )
-    repeated = [due for due, repeats in zip(deal.dues, by_interval, strict=True) if repeats]
+    table = deal.table
+    columns = {name_in_formulas(column.name) for column in (table.columns if table else ())}
+    named = [set(_NAME.findall(due.formula)) for due in deal.dues]
+    pairs = list(zip(deal.dues, named, strict=True))
+    repeated = [due for due, names in pairs if names & columns]
+    once = iter(_flows(deal, [due for due, names in pairs if not names & columns]))
+    rows = len(table.rows) if table and repeated else 0
+    if rows * sum(len(due.formula) for due in repeated) > MOST_COMPUTED:
+        raise DealError(f"{len(repeated)} formulas in {rows} intervals are too many to compute")
     totals = [Fraction(0)] * len(repeated)
-    for place, row in enumerate(deal.table.rows if deal.table and repeated else ()):
-        known = {
-            name: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
-            for name, column in columns.items()
-        }
-        for index, payment in enumerate(_flows(deal, repeated, known, place)):
+    for known in _in_intervals(deal, set[str]().union(*named)) if repeated else ():
+        for index, payment in enumerate(_flows(deal, repeated, known)):
             right_way = payment.payer == camel(repeated[index].payer)
             totals[index] += payment.amount if right_way else -payment.amount
-    summed = iter(
-        agreement.Payment(camel(due.payer), camel(due.payee), total)
-        if total >= 0
-        else agreement.Payment(camel(due.payee), camel(due.payer), -total)
-        for due, total in zip(repeated, totals, strict=True)
-    )
-    alone = iter(once)
-    for repeats in by_interval:
-        yield next(summed if repeats else alone)
+    summed = iter(totals)
+    for due, names in pairs:
+        if not names & columns:
+            yield next(once)
+            continue
+        total, ends = next(summed), (camel(due.payer), camel(due.payee))
+        yield agreement.Payment(*(ends if total >= 0 else reversed(ends)), abs(total))
 
 
 def _flows(
-    deal: Deal,
-    dues: Sequence[Due],
-    known: Mapping[str, Quantity] = NOTHING,
-    place: int | None = None,
+    deal: Deal, dues: Sequence[Due], known: Mapping[str, Quantity] | None = None
 ) -> list[agreement.Payment]:
+    """Compute some payments. known: what formulas may name, if not the sources of the deal."""
     if not dues:
         return []
     return agreement.revenue_flows(
@@ -361,7 +378,7 @@ def _flows(
                 agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
                 for due in dues
             ),
-            parameters={**quantities(deal, place), **known},
+            parameters=quantities(deal) if known is None else known,
         )
     )
 
