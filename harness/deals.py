@@ -59,6 +59,10 @@ PARTS = {
 """How each dimension of a tariff is called on a bill."""
 
 
+AT_AN_END = "CANCELLATION"
+"""The kind of a payment that is owed where a deal ends before its delivery, and only there."""
+
+
 class DealError(ValueError):
     """What a deal comes to cannot be told: a sentence that says why."""
 
@@ -306,18 +310,31 @@ def name_in_formulas(column: str) -> str:
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
+def dues_of(deal: Deal) -> tuple[Due, ...]:
+    """Give the payments that a deal has come to: those of its end where it was cancelled.
+
+    Where a deal says nothing of its end, all of them are meant.
+    """
+    if all(due.kind != AT_AN_END for due in deal.dues):
+        return deal.dues
+    has_ended = deal.status == "TERMINATED"
+    return tuple(due for due in deal.dues if (due.kind == AT_AN_END) is has_ended)
+
+
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
     A formula that names a column of the interval table is computed in each interval, and summed
-    before it is rounded.
+    before it is rounded. What is owed at an early end only is left out where it did not end so, all
+    else where it did.
 
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
+    dues = dues_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
     try:
-        computed = list(_computed(deal))
+        computed = list(_computed(deal, dues))
     except (FormulaError, agreement.ContractError, ArithmeticError, OverflowError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
     return tuple(
@@ -327,16 +344,16 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(deal.dues, computed, strict=True)
+        for due, payment in zip(dues, computed, strict=True)
     )
 
 
-def _computed(deal: Deal) -> Iterator[agreement.Payment]:
+def _computed(deal: Deal, dues: Sequence[Due]) -> Iterator[agreement.Payment]:
     """Compute the payments in their order, exactly."""
     table = deal.table
     columns = {name_in_formulas(column.name) for column in (table.columns if table else ())}
-    named = [set(_NAME.findall(due.formula)) for due in deal.dues]
-    pairs = list(zip(deal.dues, named, strict=True))
+    named = [set(_NAME.findall(due.formula)) for due in dues]
+    pairs = list(zip(dues, named, strict=True))
     repeated = [due for due, names in pairs if names & columns]
     once = iter(_flows(deal, [due for due, names in pairs if not names & columns]))
     rows = len(table.rows) if table and repeated else 0

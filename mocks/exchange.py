@@ -111,7 +111,7 @@ class Player(Actor):
 
     async def begin(self) -> None:
         """Open a thread and play it until all rows of it have come, or nothing more comes."""
-        thread = self._open(Deal(interval=self._facts.interval))
+        thread = self._open(Deal(interval=self._facts.asked))
         self._advance(thread)
         mine = {s.name for s in self._sequence if self.role in (s.sender, s.receiver)}
         long = any(step.after_all for step in self._sequence)
@@ -268,6 +268,8 @@ class Player(Actor):
             thread.failed = True
             return
         say = self._content(thread, step, action)
+        if thread.known.observed is not None:
+            self.setting.wire.clock.skip_to(thread.known.observed)
         if request is not None:
             sent = await self.reply(request, say)
             accepted = sent is not None and sent.ack is not None and not sent.ends_here
@@ -351,17 +353,18 @@ class Player(Actor):
         """Say what the row carries, beside what is agreed so far."""
         known = thread.known
         known.telling = {}
+        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
+        if status is not None:
+            known.deal = replace(known.deal, status=status)
         for word in step.carries:
             if word in WORDS:
                 WORDS[word](known)
                 known.stated.add(word)
         if action == "discover":
-            return Say(intent=Intent(interval=self._facts.interval))
+            asked = self._facts.search or Intent(interval=None)
+            return Say(intent=replace(asked, interval=self._facts.asked))
         if action == "on_discover":
             return Say(offers=(known.offer(),))
-        status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
-        if status is not None:
-            known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
             deal = narrowed(deal, self.role, step.receiver)

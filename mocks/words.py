@@ -10,22 +10,21 @@ Whatever somebody else has said already is passed on as it was said.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from gridwitness import deals
+from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
-from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
+from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
-from gridwitness.reference_impl.allocation import Trade, pro_rata
+from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import DELIVERY, SESSION
-from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.views import (
     Bill,
     Block,
-    Column,
     Deal,
     IntervalTable,
     MeterReading,
@@ -33,24 +32,30 @@ from gridwitness.views import (
     Part,
     Role,
     Source,
+    Term,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.views import Due, Intent, Interval
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who takes part: its name, its role in market words, its meter if it has one."""
+    """Who takes part: its name, its role in market words, its meter if it has one.
+
+    thing: what it has to offer, as blocks of a catalogue's item.
+    """
 
     name: str
     role: str
     meter_id: str | None = None
+    thing: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Facts:
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. tables: what holds in each interval, by the party it is
+    the periods of a charging session. search: what is asked for beside the interval. stay: what
+    the customer says of its visit. tables: what holds in each interval, by the party it is
     about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
     beside_customer: the roles to whom who asks alone speaks. ids: subscriber ids by name, once
     the cast is known.
@@ -76,10 +82,17 @@ class Facts:
     tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
     refusals: frozenset[tuple[str, str]] = frozenset()
     beside_customer: tuple[str, ...] = ()
+    search: Intent | None = None
+    stay: Stay = field(default_factory=Stay)
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def asked(self) -> Interval:
+        """The hours that are asked for: of the stay, where who answers plans within them."""
+        return self.stay.hours or self.interval
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -123,7 +136,8 @@ class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
     ledger: the trades that this party keeps, this one and others, by contract id. telling holds
-    what the message under way tells beside what is agreed; new_id draws an id.
+    what the message under way tells beside what is agreed; observed is when the last thing was so
+    that this party told of; new_id draws an id.
     """
 
     facts: Facts
@@ -134,7 +148,9 @@ class Known:
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
+    course: Course = field(default_factory=Course)
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    observed: datetime | None = None
 
     # -- hearing --------------------------------------------------------------------
 
@@ -157,6 +173,9 @@ class Known:
     def take_from_third(self, role: str, told: Deal) -> None:
         """Take what a third party says of itself, and what it measured."""
         self._deliver(told)
+        for block in told.blocks:
+            if block.slot == "contract":
+                self.deal = replace(self.deal, blocks=with_block(self.deal.blocks, block))
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
@@ -170,7 +189,7 @@ class Known:
             self.deal = replace(
                 offer.deal,
                 offer_id=offer.offer_id,
-                interval=offer.deal.interval or self.facts.interval,
+                interval=offer.deal.interval or self.facts.asked,
                 at={},
             )
 
@@ -199,11 +218,12 @@ class Known:
             clearing_agent_id=None,
             interval=None,
             charges=None,
+            blocks=self.party.thing,
             deal=replace(
                 deal,
                 status="PENDING",
                 contract_id=None,
-                interval=self.facts.interval,
+                interval=self.facts.asked,
                 roles=roles,
                 resource_id=RESOURCE,
             ),
@@ -249,10 +269,16 @@ class Known:
             self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
         )
 
+    def own_readings(self) -> tuple[MeterReading, ...]:
+        """Read the meters that this party knows of; one that is nobody's is read by all."""
+        own = {role.meter_id for role in self.deal.roles}
+        others = {party.meter_id for party in self.facts.parties} - own
+        return tuple(one for one in self.facts.readings if one.meter_id not in others)
+
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
         found = self.deal.term(name)
-        return found and found.value
+        return found.value if found else None
 
     @property
     def exceeds_approval(self) -> bool:
@@ -275,7 +301,7 @@ def with_role(deal: Deal, role: Role) -> Deal:
     return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
 
 
-def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
     return (*others, block)
 
@@ -296,6 +322,9 @@ def _terms(known: Known) -> None:
 
 
 def _tariff(known: Known) -> None:
+    """State the tariff: as somebody else has stated it, or as it is known."""
+    if deals.tariff_in(known.deal) is not None:
+        return
     if known.facts.tariff is None:
         raise UserError(
             "a row carries a tariff, and none is stated",
@@ -303,7 +332,7 @@ def _tariff(known: Known) -> None:
             mend="state the tariff, or let the row carry something else",
         )
     block = Block(slot="contract", name="tariff", data=known.facts.tariff)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _formulas(known: Known) -> None:
@@ -348,15 +377,8 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or _of_own_meters(known)
+    known.readings = known.readings or known.own_readings()
     known.telling["readings"] = known.readings
-
-
-def _of_own_meters(known: Known) -> tuple[MeterReading, ...]:
-    """Read the meters that this party knows of; one that is nobody's is read by all."""
-    facts, own = known.facts, {role.meter_id for role in known.deal.roles}
-    others = {party.meter_id for party in facts.parties} - own
-    return tuple(reading for reading in facts.readings if reading.meter_id not in others)
 
 
 def _lock(known: Known) -> None:
@@ -414,8 +436,8 @@ def _hours(period: ChargingPeriod) -> Decimal:
 
 
 def _telemetry(known: Known) -> None:
-    """Tell how far the session has come: what its first period took, and the mean power."""
-    period = known.facts.session[0]
+    """Tell how far the session has come: what the period under way took, and the mean power."""
+    period = known.course.measured(known.facts.session)
     hours = Fraction(int((period.end - period.start).total_seconds()), 3600)
     energy_kwh = Decimal(str(period.energy_kwh))
     power_kw = round(Decimal(float(Fraction(energy_kwh) / hours)), 3)
@@ -431,98 +453,87 @@ def _telemetry(known: Known) -> None:
         },
     )
     _tell(known, Block(slot="fulfilment", name="telemetry", data=series))
+    _observe(known, period.end)
 
 
 def _tell(known: Known, block: Block) -> None:
     """Tell a block in the message under way."""
-    known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
+    known.telling["blocks"] = with_block(known.telling.get("blocks", known.deal.blocks), block)
 
 
-def _state(name: str, state: str) -> Callable[[Known], None]:
+def _observe(known: Known, at: datetime) -> None:
+    """Tell when what the message under way tells was so."""
+    known.observed = at
+    _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
+
+
+def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
-        _tell(known, Block(slot="fulfilment", name=name, data=state))
+        _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        _observe(known, known.course.moved(state, known.facts.session))
 
     return tell
 
 
-def _column(name: str) -> Callable[[Known], None]:
-    """Write one column of the interval table, as the scenario states it for this party."""
+def _delivery(state: str) -> Callable[[Known], None]:
+    def tell(known: Known) -> None:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data=state))
 
-    def write(known: Known) -> None:
-        tables = known.facts.tables
-        told, stated = known.deal.table, tables.get(known.party.name) or tables.get("")
-        there, column = told and told.column(name), stated and stated.column(name)
-        if stated is None or column is None or None in stated.values(name):
-            if there is not None:
-                return  # passed on as it was told
-            raise UserError(
-                f"a row carries {name!r} per interval, and nobody states it for all of them",
-                where="the message sequence",
-                mend="fill the column in the table of the intervals",
-            )
-        if there is not None and there.role != known.party.role:
-            return
-        own = replace(column, role=known.party.role)
-        known.deal = with_column(known.deal, stated, own)
-
-    return write
+    return tell
 
 
-def _allocation(own: str, name: str) -> Callable[[Known], None]:
-    """Allocate what the meter of a trade registered, pro rata to the trades of that meter."""
-
-    def write(known: Known) -> None:
-        deal = known.deal
-        if known.party.role != own or deal.table is None:
-            return  # passed on as it was told
-        meter = next((role.meter_id for role in deal.roles if role.meter_id), "")
-        kept = {
-            contract_id: other.table.values("requested")
-            for contract_id, other in known.ledger.items()
-            if other.table and meter in {role.meter_id for role in other.roles}
-        }
-        read = sorted(_of_own_meters(known), key=lambda reading: reading.start or "")
-        column = Column(name=name, unit="kWh", role=own)
-        mine: list[Decimal] = []
-        for place, reading in enumerate(one for one in read if one.meter_id == meter):
-            sides = ("the buyer's", meter) if own == SELLER_UTILITY else (meter, "the seller's")
-            trades = [
-                Trade(contract_id, place, *sides, wanted[place] or Decimal(0), Decimal(0))
-                for contract_id, wanted in kept.items()
-            ]
-            shares = pro_rata(meter, trades, -reading.energy_kwh)
-            mine.append(shares[deal.contract_id or ""])
-        known.deal = _with_values(deal, column, mine)
-
-    return write
+def _arrival(known: Known) -> None:
+    stay = known.facts.stay
+    known.deal = replace(known.deal, arrival=stay.arrival, grace_h=stay.grace_h)
 
 
-def _final_allocation(known: Known) -> None:
-    """Allocate the smaller of both sides' shares, where this party writes what is final."""
-    table = known.deal.table
-    if known.party.role != SELLER_UTILITY or table is None:
-        return
-    shares = (table.values(f"{side}'s allocation") for side in ("buyer", "seller"))
-    final = [min(x or Decimal(0), y or Decimal(0)) for x, y in zip(*shares, strict=True)]
-    column = Column(name="final allocation", unit="kWh", role=SELLER_UTILITY)
-    known.deal = _with_values(known.deal, column, final)
+def _objective(known: Known) -> None:
+    if known.facts.stay.objective is None:
+        raise UserError(
+            "a row carries an objective, and none is stated",
+            where="the message sequence",
+            mend="state in the stay what is to be charged, and by when",
+        )
+    data = typed("EnergyObjective", dict(known.facts.stay.objective))
+    block = Block(slot="contract", name="objective", data=data)
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
-def _with_values(deal: Deal, column: Column, values: list[Decimal]) -> Deal:
-    rows = tuple({column.name: (value,)} for value in values)
-    return with_column(deal, IntervalTable(interval=None, columns=(), rows=rows), column)
+def _plan(known: Known) -> None:
+    """Choose the hours of the delivery among those that are asked for."""
+    known.deal = replace(known.deal, interval=known.facts.interval)
 
 
-def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
-    """Write a column of another table into the table of a deal, which may have none yet."""
-    empty = IntervalTable(interval=source.interval, columns=(), rows=tuple({} for _ in source.rows))
-    table = deal.table or empty
-    others = tuple(one for one in table.columns if one.name != column.name)
-    rows = tuple(
-        {**row, column.name: values[column.name]} if column.name in values else row
-        for row, values in zip(table.rows, source.rows, strict=False)
-    )
-    return replace(deal, table=replace(table, columns=(*others, column), rows=rows, at={}))
+def _notice(known: Known) -> None:
+    """State how long before the reserved hours they are given up; below zero is after."""
+    at, interval = known.facts.stay.given_up, known.deal.interval
+    if at is None or interval is None:
+        raise UserError(
+            "nobody gives the reserved hours up",
+            where="the message sequence",
+            mend="state in the stay when they are given up",
+        )
+    notice_h = (datetime.fromisoformat(interval.start) - at) / HOUR
+    _state(known, Term(name="notice", value=round(Decimal(str(notice_h)), 4), unit="h"))
+    if known.party == known.facts.parties[0]:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="PENDING"))
+    else:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="FAILED"))
+    _observe(known, at)
+
+
+def _shortfall(known: Known) -> None:
+    """State what the record lacks of the target at the deadline."""
+    missing_kwh = charging.shortfall_kwh(known.whole())
+    if missing_kwh is not None:
+        _state(known, Term(name="shortfall", value=missing_kwh, unit="kWh"))
+
+
+def _state(known: Known, term: Term) -> None:
+    """State one quantity of one's own beside those that are stated already."""
+    own = known.deal.role(known.party.role) or Role(name=known.party.role)
+    others = tuple(one for one in own.terms if one.name != term.name)
+    known.deal = with_role(known.deal, replace(own, terms=(*others, term)))
 
 
 def _bill(known: Known) -> None:
@@ -586,14 +597,23 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "telemetry": _telemetry,
     "completed": _completed,
     "lock": _lock,
-    **{word: _state("sessionStatus", state) for word, state in SESSION.items()},
-    **{word: _state("deliveryStatus", state) for word, state in DELIVERY.items()},
-    **{f"{name} per interval": _column(name) for name in COLUMNS},
-    "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
-    "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),
-    "final allocation per interval": _final_allocation,
+    "arrival window": _arrival,
+    "objective": _objective,
+    "plan": _plan,
+    "notice": _notice,
+    "shortfall": _shortfall,
+    **{word: _session(state) for word, state in SESSION.items()},
+    **{word: _delivery(state) for word, state in DELIVERY.items()},
+    **COLUMN_WORDS,
 }
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas", *(f"{name} per interval" for name in COLUMNS))
+PERSISTENT = (
+    "terms",
+    "tariff",
+    "payment formulas",
+    "arrival window",
+    "objective",
+    *COLUMN_WORDS,
+)
 """What is said once and holds for the whole deal."""

@@ -6,6 +6,7 @@ that clears (market), the reading of tables (tables).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
@@ -13,12 +14,13 @@ from pytest_bdd import given, parsers, when
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
-from gridwitness.steps import tables
+from gridwitness.steps import listings, tables
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.stay import Stay
     from gridwitness.mocks.words import Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.trace import Scene, Step
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 @given("the parties", target_fixture="parties")
 def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
-    rows = tables.rows(datatable, needs=["name", "role"], may=["meter"])
-    return tuple(tables.party(row) for row in rows)
+    rows = tables.rows(
+        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"]
+    )
+    return tuple(replace(tables.party(row), thing=tuple(listings.thing(row))) for row in rows)
 
 
 @given("the terms", target_fixture="terms")
@@ -71,6 +75,13 @@ def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 
 
+@given("the stay", target_fixture="stay")
+def the_stay(datatable: list[list[str]]) -> Stay:
+    there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
+    may = [*there, "to charge", "by", "at most"]
+    return tables.stay(tables.rows(datatable, needs=[], may=may))
+
+
 @given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
@@ -86,6 +97,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
     refusals: frozenset[tuple[str, str]],
+    search: dict[str, str],
+    stay: Stay,
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -105,5 +118,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         session=session,
         tables=intervals,
         refusals=refusals,
+        search=listings.intent(search, interval, {}) if search else None,
+        stay=stay,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

@@ -81,6 +81,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "targetReactiveKvar": 1,
         "tradeWindow": WINDOW,
         "currency": "",
+        "baselineMethodology": "",
     },
     "GridNode": {
         "nodeId": "",
@@ -134,6 +135,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "meterReadings": [{"meterId": "", "allocatedEnergy": 1, "unit": "", "timeWindow": {}}]
     },
     "EnergyDelivery": {
+        "observedAt": "",
         "deliveryStatus": "",
         "meters": [{"meterId": "", "telemetry": SERIES}],
         "telemetry": SERIES,
@@ -196,6 +198,10 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "wheelingChargesSeller": 1,
             "deviationPenalty": 1,
             "deviationBand": 1,
+            "settlementMode": "",
+            "virtualMeterRate": 1,
+            "shortPrice": 1,
+            "longPrice": 1,
             "rounding": "",
             "minorUnit": 2,
             "cancellationFee": 1,

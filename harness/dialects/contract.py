@@ -423,6 +423,7 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         ),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "isActive").value is not False,
+        resource_id=(offer / "resourceIds" / 0).text(),
         **read_validity(offer / "validity", attributes, ""),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )

@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gridwitness.dialects.blocks import iso_duration, read_window
+from gridwitness.dialects.blocks import hours, iso_duration, read_window
 from gridwitness.reference_impl.rounding import ROUNDINGS
 from gridwitness.views import Block, Deal, Due, Role, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from fractions import Fraction
 
     from gridwitness.dialects.base import Cursor, Json
     from gridwitness.views import Interval
@@ -45,6 +46,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "gridConstraints",
         "locationalPriceAdder",
         "externalSignals",
+        "beckn:maxQuantity",
     ),
     "contract": (
         "tariff",
@@ -66,6 +68,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "sessionStatus",
         "connectorStatus",
         "deliveryStatus",
+        "observedAt",
     ),
 }
 """The blocks that the block of a slot may hold, by the member that holds them."""
@@ -131,6 +134,8 @@ def read_deal(block: Cursor) -> Deal | None:
         roles=roles,
         dues=tuple(_read_dues(flows)),
         sources=tuple(_read_sources(block / "telemetrySources")),
+        arrival=read_window(inputs / "arrivalWindow", "startTime", "duration"),
+        grace_h=_hours(inputs / "gracePeriod"),
         minor_unit=_minor_unit(inputs / "minorUnit"),
         rounding=_rounding(inputs / "rounding"),
         blocks=read_blocks(block, "contract"),
@@ -201,6 +206,14 @@ def _read_sources(sources: Cursor) -> Iterator[Source]:
             yield Source(name=name, kind=kind, meter_id=(item / "meterId").text(), at=at)
 
 
+def _hours(cursor: Cursor) -> Fraction | None:
+    text = cursor.text()
+    length_h = hours(text) if text is not None else None
+    if text is not None and length_h is None:
+        cursor.problem("is not an ISO 8601 duration above zero")
+    return length_h
+
+
 def _minor_unit(cursor: Cursor) -> int | None:
     decimals = cursor.integer()
     if decimals is not None and not 0 <= decimals <= MOST_DECIMALS:
@@ -221,6 +234,8 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
     """Write the members of a deal's contract block; holder: the key of who fills a role."""
     inputs: dict[str, Json] = {
         "tradeWindow": _window(deal.interval),
+        "arrivalWindow": _window(deal.arrival),
+        "gracePeriod": iso_duration(deal.grace_h) if deal.grace_h else None,
         "rounding": deal.rounding,
         "minorUnit": deal.minor_unit,
     }

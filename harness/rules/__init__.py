@@ -48,7 +48,9 @@ FAMILIES = (
     "lineage",
     "billing",
     "allocation",
+    "charging",
     "catalogue",
+    "flexibility",
 )
 """The modules that define rules; a test holds the list complete."""
 
