@@ -10,7 +10,6 @@ Source: reference_impl/README.md, Contracts and Tariffs; OCPI 2.2.1, mod_cdrs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
-from gridwitness.reference_impl.formula import FormulaError, Quantity
+from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
 from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
@@ -29,13 +28,16 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
+from gridwitness.signals import STATE, courses, moment, period_of, signals_in
+from gridwitness.tabled import TooMuchError, payments
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from gridwitness.reference_impl.tariff import Amount
-    from gridwitness.views import Deal, Due, Interval, IntervalTable
+    from gridwitness.signals import Course, Signal
+    from gridwitness.views import Deal, Due, Interval, MeterReading
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -43,9 +45,6 @@ ROUNDING, MINOR_UNIT = "HALF_UP", 2
 LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
 """No session and no trade is longer, or has more parts; one that is, is not priced."""
-
-MOST_COMPUTED = 500_000
-"""How many characters of formulas are computed, each as often as it is: a month of quarters."""
 
 APPROVED, CONTRACTED = "approved", "contracted"
 """The terms of a utility and of who asks that say how much energy may flow, and is to flow."""
@@ -249,65 +248,110 @@ def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
 
 
 def quantities(deal: Deal) -> dict[str, Quantity]:
-    """Give what the deal's sources came to, by name: metered energy, or a cost.
+    """Give what the deal's sources and signals came to, by name.
 
+    A source: metered energy, that at the value of a signal, or the cost or the energy of a
+    record. A signal: the mean over what is settled; a running total: what it was before.
     A name without a value is there with None. Raises DealError.
     """
-    found: dict[str, Quantity] = {}
+    period = period_of(deal)
+    told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
+    found: dict[str, Quantity] = {
+        s.name: Quantity(None, s.unit) for s in signals_in(deal, "contract")
+    }
+    for name, (first, course) in told.items():
+        now = first.value if first.kind == STATE else period and course.over(period)
+        found[name] = Quantity(now, first.unit)
+    by_meter: dict[str | None, list[MeterReading]] = {}
+    for reading in deal.readings:
+        by_meter.setdefault(reading.meter_id, []).append(reading)
+    metered: dict[tuple[str | None, str | None], Quantity] = {}
     for source in deal.sources:
         if source.kind == "METER_READING":
-            own = [r.energy_kwh for r in deal.readings if r.meter_id == source.meter_id]
-            found[source.name] = Quantity(exact_sum(own) if own else None, "kWh")
+            key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
+            if key not in metered:
+                metered[key] = _registered(own, source.signal, told)
+            found[source.name] = metered[key]
         elif source.kind == "CHARGE_DATA_RECORD":
-            record, tariff = record_in(deal), tariff_in(deal)
-            value = record.incl_vat if record else None
-            if record is None and tariff is not None and (periods := session(deal)):
-                value = invoice(deal, session_cost(tariff, periods)).incl_vat
-            found[source.name] = Quantity(value, tariff.currency if tariff else None)
+            found[source.name] = _of_record(deal, source.unit)
     return found
 
 
-def _in_intervals(deal: Deal, names: Container[str]) -> Iterator[dict[str, Quantity]]:
-    """Give what formulas may name in each interval of the table: columns, and metered energy.
-
-    names: only these. A name without a value there is there with None. Raises DealError.
-    """
-    table = deal.table
-    if table is None:
-        return
-    columns = [(word, c) for c in table.columns if (word := name_in_formulas(c.name)) in names]
-    sources = [s for s in deal.sources if s.kind == "METER_READING" and s.name in names]
-    metered = _metered_in(deal, table) if sources else {}
-    for place, row in enumerate(table.rows):
-        yield {
-            source.name: Quantity(metered.get((source.meter_id, place)), "kWh")
-            for source in sources
-        } | {
-            word: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
-            for word, column in columns
-        }
+def _registered(
+    readings: Sequence[MeterReading],
+    signal: str | None,
+    told: Mapping[str, tuple[Signal, Course]],
+) -> Quantity:
+    if signal is not None:
+        return _at_signal(readings, told.get(signal))
+    return Quantity(exact_sum(r.energy_kwh for r in readings) if readings else None, "kWh")
 
 
-def _metered_in(deal: Deal, table: IntervalTable) -> dict[tuple[str | None, int], Decimal]:
-    """Sum what each meter registered in each interval of a table: kWh, by meter and place."""
-    if table.interval is None:
-        return {}
-    first = _instant(table.interval.start)
-    length = timedelta(microseconds=int(table.interval.duration_h * 3_600_000_000))
-    found: dict[tuple[str | None, int], Decimal] = {}
-    for reading in deal.readings:
-        if reading.start is not None:
-            key = reading.meter_id, (_instant(reading.start) - first) // length
-            found[key] = exact_sum((found.get(key, Decimal(0)), reading.energy_kwh))
-    return found
+def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
+    """Give what readings are worth, each at the value that a signal has when it begins."""
+    if told is None:
+        return Quantity(None)
+    first, course = told
+    total = Fraction()
+    for reading in readings:
+        begin = moment(reading.start)
+        value = course.at(begin) if begin else None
+        if value is None:
+            return Quantity(None)
+        total += Fraction(reading.energy_kwh) * Fraction(value)
+    try:
+        unit = Unit.read("kWh").times(Unit.read(first.unit)) if first.unit else None
+    except FormulaError as error:
+        raise DealError(f"the signal {first.name} has no unit: {error}") from error
+    return Quantity(total if readings else None, unit and str(unit))
 
 
-def name_in_formulas(column: str) -> str:
-    """Give the name that formulas have for a column: seller's allocation is sellers_allocation."""
-    return column.replace("'s", "s").replace(" ", "_")
+def _of_record(deal: Deal, unit: str | None) -> Quantity:
+    record = record_in(deal)
+    if unit == "kWh":
+        periods = record.periods if record else ()
+        energy = exact_sum(Decimal(str(period.energy_kwh)) for period in periods)
+        return Quantity(energy if record else None, unit)
+    tariff, value = tariff_in(deal), record.incl_vat if record else None
+    if record is None and tariff is not None and (periods := session(deal)):
+        value = invoice(deal, session_cost(tariff, periods)).incl_vat
+    return Quantity(value, tariff.currency if tariff else None)
 
 
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+def agreed(deal: Deal) -> agreement.EnergyContract:
+    """Give a deal as the contract that reference_impl computes. Raises DealError."""
+    try:
+        return agreement.EnergyContract(
+            contract_id=deal.contract_id or "",
+            status="PENDING",
+            roles=tuple(
+                agreement.Role(
+                    camel(role.name),
+                    role.holder_id,
+                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
+                )
+                for role in deal.roles
+            ),
+            flows=tuple(
+                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
+                for due in dues_of(deal)
+            ),
+            metrics=tuple(
+                agreement.QualityMetric(
+                    promise.name,
+                    promise.formula,
+                    unit=promise.unit,
+                    target=Quantity(promise.target, promise.unit),
+                    bound="AT_MOST" if promise.bound == "AT_MOST" else "AT_LEAST",
+                    penalty=promise.due.formula,
+                    penalty_applied_to=camel(promise.due.payer),
+                )
+                for promise in deal.promises
+            ),
+            parameters=quantities(deal),
+        )
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"a payment cannot be computed: {error}") from error
 
 
 def dues_of(deal: Deal) -> tuple[Due, ...]:
@@ -324,19 +368,25 @@ def dues_of(deal: Deal) -> tuple[Due, ...]:
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
-    A formula that names a column of the interval table is computed in each interval, and summed
-    before it is rounded. What is owed at an early end only is left out where it did not end so, all
-    else where it did.
+    A formula that names a column of the interval table is computed in each interval (tabled). What
+    is owed at an early end only is left out where it did not end so, all else where it did.
+    Behind the payments stand the penalties of promises; one that was kept costs nothing.
 
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
-    dues = dues_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
+    contract = agreed(deal)
     try:
-        computed = list(_computed(deal, dues))
-    except (FormulaError, agreement.ContractError, ArithmeticError, OverflowError) as error:
+        computed = list(payments(deal, contract))
+        missed = [metric.penalty or Fraction() for metric in agreement.quality(contract)]
+    except (FormulaError, agreement.ContractError, ArithmeticError, TooMuchError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
+    penalties = [
+        agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)
+        for promise, amount in zip(deal.promises, missed, strict=True)
+    ]
+    dues = (*dues_of(deal), *(promise.due for promise in deal.promises))
     return tuple(
         Owed(
             holders.get(payment.payer, payment.payer),
@@ -344,59 +394,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(dues, computed, strict=True)
-    )
-
-
-def _computed(deal: Deal, dues: Sequence[Due]) -> Iterator[agreement.Payment]:
-    """Compute the payments in their order, exactly."""
-    table = deal.table
-    columns = {name_in_formulas(column.name) for column in (table.columns if table else ())}
-    named = [set(_NAME.findall(due.formula)) for due in dues]
-    pairs = list(zip(dues, named, strict=True))
-    repeated = [due for due, names in pairs if names & columns]
-    once = iter(_flows(deal, [due for due, names in pairs if not names & columns]))
-    rows = len(table.rows) if table and repeated else 0
-    if rows * sum(len(due.formula) for due in repeated) > MOST_COMPUTED:
-        raise DealError(f"{len(repeated)} formulas in {rows} intervals are too many to compute")
-    totals = [Fraction(0)] * len(repeated)
-    for known in _in_intervals(deal, set[str]().union(*named)) if repeated else ():
-        for index, payment in enumerate(_flows(deal, repeated, known)):
-            right_way = payment.payer == camel(repeated[index].payer)
-            totals[index] += payment.amount if right_way else -payment.amount
-    summed = iter(totals)
-    for due, names in pairs:
-        if not names & columns:
-            yield next(once)
-            continue
-        total, ends = next(summed), (camel(due.payer), camel(due.payee))
-        yield agreement.Payment(*(ends if total >= 0 else reversed(ends)), abs(total))
-
-
-def _flows(
-    deal: Deal, dues: Sequence[Due], known: Mapping[str, Quantity] | None = None
-) -> list[agreement.Payment]:
-    """Compute some payments. known: what formulas may name, if not the sources of the deal."""
-    if not dues:
-        return []
-    return agreement.revenue_flows(
-        agreement.EnergyContract(
-            contract_id=deal.contract_id or "",
-            status="PENDING",
-            roles=tuple(
-                agreement.Role(
-                    camel(role.name),
-                    role.holder_id,
-                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
-                )
-                for role in deal.roles
-            ),
-            flows=tuple(
-                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                for due in dues
-            ),
-            parameters=quantities(deal) if known is None else known,
-        )
+        for due, payment in zip(dues, (*computed, *penalties), strict=True)
     )
 
 

@@ -62,7 +62,9 @@ def _allocation(own: str, name: str) -> Callable[[Known], None]:
             for contract_id, other in known.ledger.items()
             if other.table and meter in {role.meter_id for role in other.roles}
         }
-        read = sorted(known.own_readings(), key=lambda reading: reading.start or "")
+        read = sorted(
+            known.own_meters(known.facts.readings), key=lambda reading: reading.start or ""
+        )
         column = Column(name=name, unit="kWh", role=own)
         mine: list[Decimal] = []
         for place, reading in enumerate(one for one in read if one.meter_id == meter):

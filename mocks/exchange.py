@@ -125,7 +125,8 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self._ledger))
+        known = Known(self._facts, self._party, deal, self.new_id, self.now, ledger=self._ledger)
+        thread = Thread(known)
         self._threads.append(thread)
         return thread
 
@@ -389,7 +390,7 @@ def narrowed(deal: Deal, teller: str, third: str) -> Deal:
     )
     table = deal.table and _narrowed_table(deal.table)
     kept = replace(deal, roles=roles, table=table, sources=() if one_sided else deal.sources)
-    return replace(kept, dues=(), bill=None, settlement=None, blocks=())
+    return replace(kept, dues=(), promises=(), bill=None, settlement=None, blocks=())
 
 
 def _narrowed_table(table: IntervalTable) -> IntervalTable:
@@ -434,8 +435,10 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids, beside_customer=_beside_customer(sequence))
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
+    silent = tuple(p.role for p in facts.parties if p.role not in acting)
+    beside = _beside_customer(sequence)
+    facts = replace(facts, ids=ids, silent=silent, beside_customer=beside)
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
     players = [

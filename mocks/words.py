@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks import accounts
 from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import DELIVERY, SESSION
+from gridwitness.signals import signals_in
 from gridwitness.views import (
     Bill,
     Block,
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Intent, Interval
+    from gridwitness.signals import Signal
+    from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport
 
 HOUR = timedelta(hours=1)
 
@@ -58,23 +61,36 @@ class Party:
     thing: tuple[Block, ...] = ()
 
 
+class Metered(NamedTuple):
+    """What a meter registers, the name that formulas have for it, and in which report it is told.
+
+    A source that is priced by a signal is counted in kWh, and once more at the signal's value.
+    """
+
+    source: Source
+    reading: MeterReading
+    report: int
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a scenario says of an exchange, whoever gets to know it when.
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
-    register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. search: what is asked for beside the interval. stay: what
-    the customer says of its visit. tables: what holds in each interval, by the party it is
-    about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
-    beside_customer: the roles to whom who asks alone speaks. ids: subscriber ids by name, once
-    the cast is known.
+    register, later: what they tell after that, one portion after another; sources: the names
+    that formulas have for them. tariff: a Tariff block. session: the periods of a charging
+    session. search: what is asked for beside the interval. stay: what the customer says of its
+    visit. signals: every value of each, from when it holds. tables: what holds in each interval,
+    by the party it is about, "" for whoever has none. refusals: who answers which action with an
+    error, on purpose. ids: subscriber ids by name, silent: the roles that act in no row, and
+    beside_customer: those to whom who asks alone speaks, once the cast is known.
     """
 
     parties: tuple[Party, ...]
     interval: Interval
     terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict[str, "tuple[Term, ...]"])
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
@@ -84,10 +100,13 @@ class Facts:
     beside_customer: tuple[str, ...] = ()
     search: Intent | None = None
     stay: Stay = field(default_factory=Stay)
+    later: tuple[tuple[MeterReading, ...], ...] = ()
+    signals: tuple[Signal, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    silent: tuple[str, ...] = ()
 
     @property
     def asked(self) -> Interval:
@@ -135,17 +154,25 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    ledger: the trades that this party keeps, this one and others, by contract id. telling holds
-    what the message under way tells beside what is agreed; observed is when the last thing was so
-    that this party told of; new_id draws an id.
+    telling holds what the message under way tells beside what is agreed; observed is when
+    the last thing was so that this party told of; new_id draws an id, now tells the time of
+    day. is_told: the readings are somebody else's; portions counts those of one's own. totals:
+    the last value of each running total; reports: the billing reports told so far. ledger: the
+    trades that this party keeps, this one and others, by contract id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
     new_id: Callable[[], str]
+    now: Callable[[], str]
     ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
+    is_told: bool = False
+    heard_signals: tuple[Signal, ...] = ()
+    portions: int = 0
+    totals: dict[str, Signal] = field(default_factory=dict[str, "Signal"])
+    reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     course: Course = field(default_factory=Course)
@@ -194,7 +221,9 @@ class Known:
             )
 
     def _deliver(self, told: Deal) -> None:
-        self.readings = told.readings or self.readings
+        if told.readings:
+            self.readings, self.is_told = told.readings, True
+        self.heard_signals = signals_in(told) or self.heard_signals
         heard = {(b.slot, b.name): b for b in (*self.delivered, *told.blocks)}
         self.delivered = tuple(b for b in heard.values() if b.slot == "fulfilment")
 
@@ -269,11 +298,11 @@ class Known:
             self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
         )
 
-    def own_readings(self) -> tuple[MeterReading, ...]:
-        """Read the meters that this party knows of; one that is nobody's is read by all."""
+    def own_meters(self, readings: tuple[MeterReading, ...]) -> tuple[MeterReading, ...]:
+        """Give the readings of meters that this party knows of, or that are nobody's."""
         own = {role.meter_id for role in self.deal.roles}
         others = {party.meter_id for party in self.facts.parties} - own
-        return tuple(one for one in self.facts.readings if one.meter_id not in others)
+        return tuple(reading for reading in readings if reading.meter_id not in others)
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
@@ -310,6 +339,7 @@ def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 
 
 def _terms(known: Known) -> None:
+    """State one's own terms; who answers states those of who says nothing, too."""
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
     if not terms and not any(role.terms for role in known.deal.roles):
@@ -319,6 +349,11 @@ def _terms(known: Known) -> None:
             mend="state a term of that role, or let the row carry something else",
         )
     known.deal = with_role(known.deal, replace(own, terms=terms))
+    if known.party == known.facts.parties[1]:
+        for role in known.facts.silent:
+            theirs = known.deal.role(role) or Role(name=role)
+            stated = known.facts.terms.get(role, ())
+            known.deal = with_role(known.deal, replace(theirs, terms=stated))
 
 
 def _tariff(known: Known) -> None:
@@ -340,10 +375,14 @@ def _formulas(known: Known) -> None:
     known.deal = replace(
         known.deal,
         dues=facts.dues,
+        promises=facts.promises,
         sources=facts.sources,
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,
     )
+    if facts.signals:
+        meant = accounts.meant(facts.signals)
+        known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, meant))
 
 
 def _quote(known: Known) -> None:
@@ -377,7 +416,11 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or known.own_readings()
+    """Tell what was heard of the meters; who reads them tells one portion after another."""
+    if not known.is_told:
+        portions = (known.facts.readings, *known.facts.later)
+        known.readings = known.own_meters(portions[min(known.portions, len(portions) - 1)])
+        known.portions += 1
     known.telling["readings"] = known.readings
 
 
@@ -467,9 +510,21 @@ def _observe(known: Known, at: datetime) -> None:
     _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
+CONNECTOR = {
+    "PENDING": "Preparing",
+    "ACTIVE": "Charging",
+    "INTERRUPTED": "SuspendedEVSE",
+    "STOP": "Finishing",
+    "COMPLETED": "Finishing",
+}
+"""How the connector is in each state of a session, as OCPP calls it."""
+
+
 def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
         _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        if known.party != known.facts.parties[0]:  # who charges sees the connector
+            _tell(known, Block(slot="fulfilment", name="connectorStatus", data=CONNECTOR[state]))
         _observe(known, known.course.moved(state, known.facts.session))
 
     return tell
@@ -595,6 +650,10 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
+    "signals": accounts.signals,
+    "running totals": accounts.running_totals,
+    "billing report": accounts.billing_report,
+    "correction": accounts.correction,
     "completed": _completed,
     "lock": _lock,
     "arrival window": _arrival,

@@ -15,16 +15,18 @@ from gridwitness.dialects.tables import COLUMNS
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
 from gridwitness.steps import listings, tables
+from gridwitness.views import Due, Promise
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.stay import Stay
-    from gridwitness.mocks.words import Party
+    from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
+    from gridwitness.views import Interval, IntervalTable, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -41,15 +43,23 @@ def the_terms(datatable: list[list[str]]) -> dict[str, tuple[Term, ...]]:
 
 
 @given("the payments", target_fixture="dues")
-def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
-    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=[])
-    return tuple(tables.due(row) for row in rows)
+def the_payments(datatable: list[list[str]]) -> tuple[Due | Promise, ...]:
+    may = ["unless", "is"]
+    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=may)
+    return tuple(tables.promise(row) if row.get("unless") else tables.due(row) for row in rows)
 
 
 @given("the meter readings", target_fixture="readings")
-def the_meter_readings(datatable: list[list[str]]) -> tuple[tuple[Source, MeterReading], ...]:
-    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=["from", "until"])
+def the_meter_readings(datatable: list[list[str]]) -> tuple[Metered, ...]:
+    may = ["from", "until", "report", "priced by"]
+    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=may)
     return tuple(tables.reading(row) for row in rows)
+
+
+@given("the signals", target_fixture="signals")
+def the_signals(datatable: list[list[str]]) -> tuple[Signal, ...]:
+    rows = tables.rows(datatable, needs=["name", "kind", "at", "value"], may=["becomes"])
+    return tuple(tables.signal(row) for row in rows)
 
 
 @given("the tariff", target_fixture="tariff")
@@ -75,6 +85,11 @@ def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 
 
+@given(parsers.parse("payments in {currency:w} with {decimals:w} decimals"), target_fixture="money")
+def payments_in(currency: str, decimals: str) -> tuple[str, int]:
+    return tables.money(currency, decimals)
+
+
 @given("the stay", target_fixture="stay")
 def the_stay(datatable: list[list[str]]) -> Stay:
     there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
@@ -91,14 +106,16 @@ def a_delivery_from_to(start: str, end: str) -> Interval:
 def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     parties: tuple[Party, ...],
     terms: dict[str, tuple[Term, ...]],
-    dues: tuple[Due, ...],
-    readings: tuple[tuple[Source, MeterReading], ...],
+    dues: tuple[Due | Promise, ...],
+    readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
     refusals: frozenset[tuple[str, str]],
     search: dict[str, str],
     stay: Stay,
+    signals: tuple[Signal, ...],
+    money: tuple[str, int],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -107,18 +124,24 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     patience: float,
     hearing: Hearing,
 ) -> None:
+    first, *later = tables.portions(readings) or ((),)
     facts = Facts(
         parties=parties,
         interval=interval,
         terms=terms,
-        dues=dues,
-        sources=tables.sources(readings, session=session, tariff=tariff),
-        readings=tuple(reading for _, reading in readings),
+        dues=tuple(due for due in dues if isinstance(due, Due)),
+        promises=tuple(due for due in dues if isinstance(due, Promise)),
+        sources=tables.sources(readings, session=session, dues=dues, tariff=tariff),
+        readings=first,
+        later=tuple(later),
         tariff=tariff,
         session=session,
         tables=intervals,
         refusals=refusals,
         search=listings.intent(search, interval, {}) if search else None,
         stay=stay,
+        signals=signals,
+        currency=money[0],
+        minor_unit=money[1],
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

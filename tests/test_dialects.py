@@ -512,7 +512,11 @@ WHOLE = Reading(
             approved_max_trade_kw=Decimal(5), sanctioned_load_kw=Decimal(9), committed_kw=Decimal(1)
         ),
         charges=Charges(
-            currency="INR", fee_per_kwh=Decimal("0.1"), rounding="HALF_UP", minor_unit=2
+            currency="INR",
+            fee_per_kwh=Decimal("0.1"),
+            mode="AS_CLEARED",
+            rounding="HALF_UP",
+            minor_unit=2,
         ),
         clearing=ClearingResult(
             cleared_power_kw=Decimal(5), clearing_price_per_kwh=Decimal("0.07")

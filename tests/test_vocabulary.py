@@ -206,8 +206,19 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "minorUnit": 2,
             "cancellationFee": 1,
         },
-        "telemetrySources": [{"sourceId": "", "sourceType": ""}],
-        "qualityMetrics": [{"metricId": "", "target": 1, "unit": ""}],
+        "telemetrySources": [{"sourceId": "", "sourceType": "", "signalId": "", "unit": ""}],
+        "qualityMetrics": {
+            "metrics": [
+                {
+                    "metricId": "",
+                    "formula": "",
+                    "target": 1,
+                    "bound": "",
+                    "unit": "",
+                    "penalty": {"kind": "", "formula": "", "appliedTo": "", "paidTo": ""},
+                }
+            ]
+        },
         "revenueFlows": [{"from": "", "to": "", "formula": ""}],
         "policy": {"url": "", "queryPath": ""},
     },
@@ -215,6 +226,9 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "SettlementReport": {
         "reportId": "",
         "generatedAt": "",
+        "replaces": "",
+        "inputs": [{"name": "", "value": 1, "unit": ""}],
+        "adjustments": [{"from": "", "to": "", "kind": ""} | MONEY],
         "flows": [{"from": "", "to": "", "kind": ""} | MONEY],
         "positions": [{"party": "", "value": 1, "currency": ""}],
     },

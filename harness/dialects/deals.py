@@ -13,18 +13,19 @@ Source: beckn/DEG, building blocks, EnergyContract v1 (roles, revenueFlows, tele
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gridwitness.dialects.blocks import hours, iso_duration, read_window
+from gridwitness.dialects.blocks import hours, iso_duration, read_flows, read_window, write_flows
 from gridwitness.reference_impl.rounding import ROUNDINGS
-from gridwitness.views import Block, Deal, Due, Role, Source, Term
+from gridwitness.views import Block, Deal, Due, Promise, Role, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from fractions import Fraction
 
     from gridwitness.dialects.base import Cursor, Json
-    from gridwitness.views import Interval
+    from gridwitness.views import Interval, SettlementReport
 
     Spell = Callable[[str], str]
 
@@ -86,6 +87,9 @@ _READ = {"grid operator": "utility"} | {
 
 MOST_DECIMALS = 4
 
+MOST_PROMISES = 100
+BOUNDS = ("AT_LEAST", "AT_MOST")
+
 
 def upper(role: str) -> str:
     """Spell a role as the order dialect does."""
@@ -133,6 +137,7 @@ def read_deal(block: Cursor) -> Deal | None:
         interval=read_window(inputs / "tradeWindow", "startTime", "duration"),
         roles=roles,
         dues=tuple(_read_dues(flows)),
+        promises=tuple(_read_promises(block / "qualityMetrics" / "metrics")),
         sources=tuple(_read_sources(block / "telemetrySources")),
         arrival=read_window(inputs / "arrivalWindow", "startTime", "duration"),
         grace_h=_hours(inputs / "gracePeriod"),
@@ -177,6 +182,7 @@ def _read_roles(roles: Cursor) -> Iterator[Role]:
 
 
 def _read_terms(terms: Cursor) -> Iterator[Term]:
+    """Read quantities that are stated by name: of a role, or of a report."""
     for item in terms.items():
         name, value = (item / "name").need_text(), (item / "value").need_number()
         if name is not None and value is not None:
@@ -198,12 +204,61 @@ def _read_dues(flows: Cursor) -> Iterator[Due]:
             yield Due(payer=words(payer), payee=words(payee), kind=kind, formula=formula, at=at)
 
 
+def _read_promises(metrics: Cursor) -> Iterator[Promise]:
+    """Read the quality metrics that say on which side of their target they are met."""
+    for number, item in enumerate(metrics.items()):
+        if number == MOST_PROMISES:
+            item.problem(f"is more than the {MOST_PROMISES} that are read")
+            return
+        penalty, bound = item / "penalty", (item / "bound").text()
+        texts = [(item / "metricId").text(), (item / "formula").text()]
+        texts += [(penalty / key).text() for key in ("appliedTo", "paidTo", "formula")]
+        target = (item / "target").number()
+        if bound not in BOUNDS or target is None or any(text is None for text in texts):
+            continue
+        name, formula, payer, payee, charge = (text or "" for text in texts)
+        kind = (penalty / "kind").text() or "PENALTY"
+        due = Due(payer=words(payer), payee=words(payee), kind=kind, formula=charge)
+        unit, at = (item / "unit").text(), {"": item.pointer}
+        yield Promise(
+            name=name, formula=formula, target=target, bound=bound, due=due, unit=unit, at=at
+        )
+
+
+def _write_promises(deal: Deal, spell: Spell) -> dict[str, Json] | None:
+    metrics: list[Json] = [
+        _present(
+            {
+                "metricId": promise.name,
+                "formula": promise.formula,
+                "target": promise.target,
+                "bound": promise.bound,
+                "unit": promise.unit,
+                "penalty": {
+                    "kind": promise.due.kind,
+                    "formula": promise.due.formula,
+                    "appliedTo": spell(promise.due.payer),
+                    "paidTo": spell(promise.due.payee),
+                },
+            }
+        )
+        for promise in deal.promises
+    ]
+    return {"metrics": metrics} if metrics else None
+
+
 def _read_sources(sources: Cursor) -> Iterator[Source]:
     for item in sources.items():
         name, kind = (item / "sourceId").need_text(), (item / "sourceType").need_text()
         if name is not None and kind is not None:
-            at = {"": item.pointer}
-            yield Source(name=name, kind=kind, meter_id=(item / "meterId").text(), at=at)
+            yield Source(
+                name=name,
+                kind=kind,
+                meter_id=(item / "meterId").text(),
+                signal=(item / "signalId").text(),
+                unit=(item / "unit").text(),
+                at={"": item.pointer},
+            )
 
 
 def _hours(cursor: Cursor) -> Fraction | None:
@@ -245,24 +300,63 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
         "inputParameters": _present(inputs) or None,
         "telemetrySources": [_write_source(source) for source in deal.sources] or None,
         "revenueFlows": _write_dues(deal, spell),
+        "qualityMetrics": _write_promises(deal, spell),
     }
     return _present(members | write_blocks(deal.blocks, "contract"))
 
 
 def _write_role(role: Role, spell: Spell, holder: str) -> dict[str, Json]:
-    terms = [
-        _present({"name": term.name, "value": term.value, "unit": term.unit}) for term in role.terms
-    ]
-    inputs = _present({"sourceMeterId": role.meter_id, "terms": terms or None})
+    terms = _write_terms(role.terms)
+    inputs = _present({"sourceMeterId": role.meter_id, "terms": terms})
     return {"role": spell(role.name), holder: role.holder_id} | (
         {"roleInputs": inputs} if inputs else {}
     )
 
 
-def _write_source(source: Source) -> dict[str, Json]:
-    return _present(
-        {"sourceId": source.name, "sourceType": source.kind, "meterId": source.meter_id}
+def _write_terms(terms: Iterable[Term]) -> list[Json] | None:
+    written: list[Json] = [
+        _present({"name": term.name, "value": term.value, "unit": term.unit}) for term in terms
+    ]
+    return written or None
+
+
+def read_report(report: SettlementReport, cursor: Cursor) -> SettlementReport:
+    """Read what makes a settlement a billing report: its name, what it rests on and corrects."""
+    at = {"inputs": cursor.pointer + "/inputs", "adjustments": cursor.pointer + "/adjustments"}
+    return replace(
+        report,
+        report_id=(cursor / "reportId").text(),
+        generated_at=(cursor / "generatedAt").text(),
+        replaces=(cursor / "replaces").text(),
+        inputs=tuple(_read_terms(cursor / "inputs")),
+        adjustments=read_flows(cursor / "adjustments"),
+        at={**report.at, **at, "report_id": (cursor / "reportId").pointer},
     )
+
+
+def write_report(report: SettlementReport) -> dict[str, Json]:
+    """Write the flows of a settlement, and what makes it a billing report."""
+    members: dict[str, Json] = {
+        "reportId": report.report_id,
+        "generatedAt": report.generated_at,
+        "replaces": report.replaces,
+        "inputs": _write_terms(report.inputs),
+        "flows": write_flows(report.flows),
+        # A correction that changes nothing says so.
+        "adjustments": write_flows(report.adjustments) if report.replaces else None,
+    }
+    return _present(members)
+
+
+def _write_source(source: Source) -> dict[str, Json]:
+    members: dict[str, Json] = {
+        "sourceId": source.name,
+        "sourceType": source.kind,
+        "meterId": source.meter_id,
+        "signalId": source.signal,
+        "unit": source.unit,
+    }
+    return _present(members)
 
 
 def _write_dues(deal: Deal, spell: Spell) -> list[Json] | None:

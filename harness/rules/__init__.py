@@ -51,6 +51,7 @@ FAMILIES = (
     "charging",
     "catalogue",
     "flexibility",
+    "settlement_report",
 )
 """The modules that define rules; a test holds the list complete."""
 

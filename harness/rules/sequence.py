@@ -16,6 +16,7 @@ from gridwitness.dialects.tables import COLUMNS
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
+from gridwitness.signals import STATE, signals_in
 from gridwitness.story import (
     AGENT,
     UTILITY,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from gridwitness.rules import Outcome
+    from gridwitness.signals import Signal
     from gridwitness.trace import Message, Step, Trace
     from gridwitness.views import Reading
 
@@ -71,11 +73,16 @@ def _state_is(name: str, state: str) -> Callable[[Reading], object]:
     return says
 
 
+def _signals(said: Reading) -> tuple[Signal, ...]:
+    return signals_in(said.deal) if said.deal else ()
+
+
 def _objective(said: Reading) -> object:
     offered = [objective_in(offer.blocks) for offer in said.offers]
     if said.contract is not None:
         offered.append(objective_in(said.contract.blocks))
-    return any(offered)
+    dealt = said.deal.block("contract", "objective") if said.deal else None
+    return dealt or any(offered)
 
 
 CARRIES: dict[str, Callable[[Reading], object]] = {
@@ -106,6 +113,12 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     ),
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
+    "signals": lambda said: any(s.kind != STATE and s.value is not None for s in _signals(said)),
+    "running totals": lambda said: any(s.kind == STATE for s in _signals(said)),
+    "billing report": lambda said: (
+        said.deal and said.deal.settlement and said.deal.settlement.report_id
+    ),
+    "correction": lambda said: said.deal and said.deal.settlement and said.deal.settlement.replaces,
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
     "arrival window": lambda said: said.deal and said.deal.arrival,
     "plan": lambda said: said.deal and said.deal.interval,
