@@ -43,6 +43,16 @@ FOLLOW: dict[str | None, tuple[str, ...]] = {
 """The states that may follow each: asked for, under way, cut off or not, stopped, over."""
 
 
+CONNECTOR: dict[str, tuple[str, ...]] = {
+    "PENDING": ("Available", "Preparing", "Reserved", "Occupied"),
+    "ACTIVE": ("Charging", "SuspendedEV", "SuspendedEVSE", "Occupied"),
+    "INTERRUPTED": ("SuspendedEV", "SuspendedEVSE", "Faulted", "Unavailable", "Occupied"),
+    "STOP": ("Finishing", "Occupied"),
+    "COMPLETED": ("Finishing", "Available", "Reserved", "Occupied", "Unavailable", "Faulted"),
+}
+"""The states in which a connector can be in each state of its session (OCPP 1.6, section 4.9)."""
+
+
 class Span(NamedTuple):
     """What was measured from one instant to another; power is the mean."""
 

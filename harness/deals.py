@@ -29,6 +29,7 @@ from gridwitness.reference_impl.tariff import (
     cost_of_trade,
 )
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
+from gridwitness.tabled import TooMuchError, payments
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ ROUNDING, MINOR_UNIT = "HALF_UP", 2
 LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
 """No session and no trade is longer, or has more parts; one that is, is not priced."""
+
+APPROVED, CONTRACTED = "approved", "contracted"
+"""The terms of a utility and of who asks that say how much energy may flow, and is to flow."""
 
 PARTS = {
     "ENERGY": ("UNIT", "Energy"),
@@ -194,7 +198,7 @@ def invoice(deal: Deal, priced: Cost) -> Amount[Decimal]:
     return priced.invoice(rounding, minor_unit, "TOTAL")
 
 
-def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) -> Bill:
+def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal | None, *, is_due: bool) -> Bill:
     """Write what a session or a trade costs as a bill: a part a dimension, and the VAT."""
     _, minor_unit = rounding_of(deal)
     total = invoice(deal, priced)
@@ -214,6 +218,33 @@ def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) 
         energy_kwh=energy_kwh,
         is_due=is_due,
     )
+
+
+def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
+    """Give the periods of what is billed by the tariff: those of the charge detail record.
+
+    Where there is none, those that a meter registered, if the deal has that meter for its record;
+    none where a reading has no beginning or end. Raises DealError.
+    """
+    record = record_in(deal)
+    if record is not None:
+        return record.periods
+    kept = (s.meter_id for s in deal.sources if s.kind == "CHARGE_DATA_RECORD")
+    meter_id = next((meter_id for meter_id in kept if meter_id is not None), None)
+    own = [reading for reading in deal.readings if reading.meter_id == meter_id]
+    if not all(reading.start and reading.end for reading in own):
+        return ()
+    periods = sorted(
+        (ChargingPeriod(_instant(r.start), _instant(r.end), abs(r.energy_kwh)) for r in own),
+        key=lambda period: period.start,
+    )
+    starts = [period.start for period in periods]
+    ends = [period.end for period in periods]
+    if any(end <= start for start, end in zip(starts, ends, strict=True)) or any(
+        end > start for end, start in zip(ends, starts[1:], strict=False)
+    ):
+        raise DealError(f"the readings of meter {meter_id} do not follow one another")
+    return tuple(periods)
 
 
 def quantities(deal: Deal) -> dict[str, Quantity]:
@@ -281,8 +312,10 @@ def _of_record(deal: Deal, unit: str | None) -> Quantity:
         periods = record.periods if record else ()
         energy = exact_sum(Decimal(str(period.energy_kwh)) for period in periods)
         return Quantity(energy if record else None, unit)
-    tariff = tariff_in(deal)
-    return Quantity(record.incl_vat if record else None, tariff.currency if tariff else None)
+    tariff, value = tariff_in(deal), record.incl_vat if record else None
+    if record is None and tariff is not None and (periods := session(deal)):
+        value = invoice(deal, session_cost(tariff, periods)).incl_vat
+    return Quantity(value, tariff.currency if tariff else None)
 
 
 def agreed(deal: Deal) -> agreement.EnergyContract:
@@ -335,17 +368,19 @@ def dues_of(deal: Deal) -> tuple[Due, ...]:
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
-    What is owed at an early end only is left out where it did not end so, all else where it did.
+    A formula that names a column of the interval table is computed in each interval (tabled). What
+    is owed at an early end only is left out where it did not end so, all else where it did.
     Behind the payments stand the penalties of promises; one that was kept costs nothing.
+
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
     contract = agreed(deal)
     try:
-        computed = agreement.revenue_flows(contract)
+        computed = list(payments(deal, contract))
         missed = [metric.penalty or Fraction() for metric in agreement.quality(contract)]
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+    except (FormulaError, agreement.ContractError, ArithmeticError, TooMuchError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
     penalties = [
         agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)

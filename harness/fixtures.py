@@ -47,7 +47,15 @@ if TYPE_CHECKING:
     from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Charges, Due, Interval, Objective, Promise, Term
+    from gridwitness.views import (
+        Charges,
+        Due,
+        Interval,
+        IntervalTable,
+        Objective,
+        Promise,
+        Term,
+    )
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -131,6 +139,18 @@ def readings() -> tuple[Metered, ...]:
 def tariff() -> dict[str, object] | None:
     """The tariff in force; a Given may state one."""
     return None
+
+
+@pytest.fixture
+def intervals() -> dict[str, IntervalTable]:
+    """What holds in each interval, by the party that it is about; a Given may state it."""
+    return {}
+
+
+@pytest.fixture
+def refusals() -> frozenset[tuple[str, str]]:
+    """Who answers which action with an error on purpose; a Given may say so."""
+    return frozenset()
 
 
 @pytest.fixture

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
-from gridwitness.rules.sequence import SESSION
+from gridwitness.rules.sequence import DELIVERY, SESSION
 from gridwitness.signals import signals_in, write_signal
 from gridwitness.views import (
     Bill,
     Block,
     Deal,
+    IntervalTable,
     MeterReading,
     Offer,
     Part,
@@ -77,8 +79,10 @@ class Facts:
     register, later: what they tell after that, one portion after another; sources: the names
     that formulas have for them. tariff: a Tariff block. session: the periods of a charging
     session. search: what is asked for beside the interval. stay: what the customer says of its
-    visit. signals: every value of each, from when it holds. ids: subscriber ids by name, and
-    silent: the roles that act in no row, once the cast is known.
+    visit. signals: every value of each, from when it holds. tables: what holds in each interval,
+    by the party it is about, "" for whoever has none. refusals: who answers which action with an
+    error, on purpose. ids: subscriber ids by name, silent: the roles that act in no row, and
+    beside_customer: those to whom who asks alone speaks, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -90,6 +94,9 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
+    refusals: frozenset[tuple[str, str]] = frozenset()
+    beside_customer: tuple[str, ...] = ()
     search: Intent | None = None
     stay: Stay = field(default_factory=Stay)
     later: tuple[tuple[MeterReading, ...], ...] = ()
@@ -117,11 +124,28 @@ class Facts:
         party = self.of_role(role)
         return self.ids.get(party.name) if party else None
 
+    @property
+    def customer(self) -> Party:
+        """The party that asks; of several the first."""
+        return self.parties[0]
+
+    @property
+    def provider(self) -> Party:
+        """The party that answers: the first of another role than who asks."""
+        others = (party for party in self.parties if party.role != self.customer.role)
+        return next(others, self.customer)
+
+    def refuses(self, name: str) -> bool:
+        """Tell whether a party answers anything with an error on purpose."""
+        return any(who == name for who, _ in self.refusals)
+
     def renamed(self, old: str, new: str) -> Facts:
         """Call a party by another name."""
         return replace(
             self,
             parties=tuple(replace(p, name=new) if p.name == old else p for p in self.parties),
+            tables={new if name == old else name: t for name, t in self.tables.items()},
+            refusals=frozenset((new if who == old else who, what) for who, what in self.refusals),
         )
 
 
@@ -132,7 +156,8 @@ class Known:
     telling holds what the message under way tells beside what is agreed; observed is when
     the last thing was so that this party told of; new_id draws an id, now tells the time of
     day. is_told: the readings are somebody else's; portions counts those of one's own. totals:
-    the last value of each running total; reports: the billing reports told so far.
+    the last value of each running total; reports: the billing reports told so far. ledger: the
+    trades that this party keeps, this one and others, by contract id.
     """
 
     facts: Facts
@@ -140,6 +165,7 @@ class Known:
     deal: Deal
     new_id: Callable[[], str]
     now: Callable[[], str]
+    ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
     is_told: bool = False
     heard_signals: tuple[Signal, ...] = ()
@@ -179,6 +205,9 @@ class Known:
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
+        for column in told.table.columns if told.table else ():
+            if column.role == role and told.table is not None:
+                self.deal = with_column(self.deal, told.table, column)
 
     def take_offer(self, offer: Offer) -> None:
         """Take an offer as what is to be agreed."""
@@ -205,7 +234,7 @@ class Known:
 
     def offer(self) -> Offer:
         """Offer what this party has to offer: the deal, the customer's role still open."""
-        customer = self.facts.parties[0]
+        customer = self.facts.customer
         deal = self._filled(self.deal)
         roles = tuple(
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
@@ -234,12 +263,21 @@ class Known:
         return replace(self.deal, **self.telling)
 
     def _filled(self, deal: Deal) -> Deal:
-        """Fill the roles that this party can fill: its own, and of who answers, all others."""
-        customer, provider = self.facts.parties[0], self.facts.parties[1]
+        """Fill the roles that this party can fill: its own, and those beside it.
+
+        Who asks fills those to whom it alone speaks, and who answers all others.
+        """
+        customer, provider = self.facts.customer, self.facts.provider
+        asks = self.party.role == customer.role
         for party in self.facts.parties:
             role = deal.role(party.role) or Role(name=party.role)
-            answers = self.party == provider and party != customer
-            if party == self.party or answers:
+            beside = (
+                party.role in self.facts.beside_customer
+                if asks
+                else self.party == provider
+                and party.role not in (customer.role, *self.facts.beside_customer)
+            )
+            if party == self.party or beside:
                 holder, meter = self.facts.ids[party.name], party.meter_id or role.meter_id
                 role = replace(role, holder_id=role.holder_id or holder, meter_id=meter)
             deal = with_role(deal, role)
@@ -250,7 +288,7 @@ class Known:
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
-            customer_id=self.facts.ids[customer.name],
+            customer_id=deal.customer_id or (self.own_id if asks else None),
         )
 
     def whole(self) -> Deal:
@@ -259,10 +297,22 @@ class Known:
             self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
         )
 
+    def own_meters(self, readings: tuple[MeterReading, ...]) -> tuple[MeterReading, ...]:
+        """Give the readings of meters that this party knows of, or that are nobody's."""
+        own = {role.meter_id for role in self.deal.roles}
+        others = {party.meter_id for party in self.facts.parties} - own
+        return tuple(reading for reading in readings if reading.meter_id not in others)
+
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
         found = self.deal.term(name)
         return found.value if found else None
+
+    @property
+    def exceeds_approval(self) -> bool:
+        """Whether more energy is to be contracted than the utility approved."""
+        approved, contracted = self.term(deals.APPROVED), self.term(deals.CONTRACTED)
+        return approved is not None and contracted is not None and contracted > approved
 
 
 RESOURCE = "energy"
@@ -376,9 +426,14 @@ def _readings(known: Known) -> None:
     """Tell what was heard of the meters; who reads them tells one portion after another."""
     if not known.is_told:
         portions = (known.facts.readings, *known.facts.later)
-        known.readings = portions[min(known.portions, len(portions) - 1)]
+        known.readings = known.own_meters(portions[min(known.portions, len(portions) - 1)])
         known.portions += 1
     known.telling["readings"] = known.readings
+
+
+def _lock(known: Known) -> None:
+    """Keep a trade."""
+    known.ledger[known.deal.contract_id or ""] = known.deal
 
 
 def _record(known: Known) -> None:
@@ -462,10 +517,29 @@ def _observe(known: Known, at: datetime) -> None:
     _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
 
 
+CONNECTOR = {
+    "PENDING": "Preparing",
+    "ACTIVE": "Charging",
+    "INTERRUPTED": "SuspendedEVSE",
+    "STOP": "Finishing",
+    "COMPLETED": "Finishing",
+}
+"""How the connector is in each state of a session, as OCPP calls it."""
+
+
 def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
         _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        if known.party != known.facts.parties[0]:  # who charges sees the connector
+            _tell(known, Block(slot="fulfilment", name="connectorStatus", data=CONNECTOR[state]))
         _observe(known, known.course.moved(state, known.facts.session))
+
+    return tell
+
+
+def _delivery(state: str) -> Callable[[Known], None]:
+    def tell(known: Known) -> None:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data=state))
 
     return tell
 
@@ -525,12 +599,14 @@ def _state(known: Known, term: Term) -> None:
 
 
 def _bill(known: Known) -> None:
-    """Bill what was delivered: by the tariff and the record, or what the customer has to pay."""
+    """Bill what was delivered: by the tariff in force, or what the formulas make somebody pay."""
     deal = known.whole()
-    tariff, record = deals.tariff_in(deal), deals.record_in(deal)
-    if tariff is not None and record is not None:
-        energy_kwh = sum((Decimal(str(p.energy_kwh)) for p in record.periods), Decimal(0))
-        priced = deals.session_cost(tariff, record.periods)
+    tariff, periods = deals.tariff_in(deal), deals.session(deal)
+    if tariff is not None and periods:
+        energies = [Decimal(str(period.energy_kwh)) for period in periods]
+        # What was ordered is not changed by what a meter registered (LIN-004).
+        energy_kwh = sum(energies, Decimal(0)) if deals.record_in(deal) else None
+        priced = deals.session_cost(tariff, periods)
         known.telling["bill"] = deals.tariff_bill(deal, priced, energy_kwh, is_due=True)
         return
     parts: list[Part] = []
@@ -582,13 +658,24 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "settlement": _settlement,
     "telemetry": _telemetry,
     "completed": _completed,
+    "lock": _lock,
     "arrival window": _arrival,
     "objective": _objective,
     "plan": _plan,
     "notice": _notice,
     "shortfall": _shortfall,
-} | {word: _session(state) for word, state in SESSION.items()}
+    **{word: _session(state) for word, state in SESSION.items()},
+    **{word: _delivery(state) for word, state in DELIVERY.items()},
+    **COLUMN_WORDS,
+}
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas", "arrival window", "objective")
+PERSISTENT = (
+    "terms",
+    "tariff",
+    "payment formulas",
+    "arrival window",
+    "objective",
+    *COLUMN_WORDS,
+)
 """What is said once and holds for the whole deal."""

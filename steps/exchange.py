@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
 from gridwitness.steps import listings, tables
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Interval, Term
+    from gridwitness.views import Interval, IntervalTable, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -73,6 +74,17 @@ def the_charging_session(datatable: list[list[str]]) -> tuple[ChargingPeriod, ..
     return tuple(tables.period(row) for row in rows)
 
 
+@given("the intervals", target_fixture="intervals")
+def the_intervals(datatable: list[list[str]]) -> dict[str, IntervalTable]:
+    may = ["party", *COLUMNS]
+    return tables.intervals(tables.rows(datatable, needs=["from", "until"], may=may))
+
+
+@given(parsers.parse("{name} refuses to {action:w}"), target_fixture="refusals")
+def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
+    return frozenset({(name, action)})
+
+
 @given(parsers.parse("payments in {currency:w} with {decimals:w} decimals"), target_fixture="money")
 def payments_in(currency: str, decimals: str) -> tuple[str, int]:
     return tables.money(currency, decimals)
@@ -98,6 +110,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
+    intervals: dict[str, IntervalTable],
+    refusals: frozenset[tuple[str, str]],
     search: dict[str, str],
     stay: Stay,
     signals: tuple[Signal, ...],
@@ -117,11 +131,13 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         terms=terms,
         dues=tuple(due for due in dues if isinstance(due, Due)),
         promises=tuple(due for due in dues if isinstance(due, Promise)),
-        sources=tables.sources(readings, session=session, dues=dues),
+        sources=tables.sources(readings, session=session, dues=dues, tariff=tariff),
         readings=first,
         later=tuple(later),
         tariff=tariff,
         session=session,
+        tables=intervals,
+        refusals=refusals,
         search=listings.intent(search, interval, {}) if search else None,
         stay=stay,
         signals=signals,

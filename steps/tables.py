@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from gridwitness import sequence_table
 from gridwitness.dialects.blocks import typed
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
@@ -28,8 +29,10 @@ from gridwitness.reference_impl.tariff import DAYS, ChargingPeriod
 from gridwitness.signals import KINDS, Signal
 from gridwitness.views import (
     Charges,
+    Column,
     Due,
     Interval,
+    IntervalTable,
     MeterReading,
     Objective,
     OfferCurve,
@@ -302,11 +305,13 @@ def sources(
     *,
     session: Sequence[ChargingPeriod],
     dues: Sequence[Due | Promise] = (),
+    tariff: object = None,
 ) -> tuple[Source, ...]:
     """Give every source once, in order.
 
-    What is priced by a signal is called delivered_at_day_ahead; a session's cost is called bill,
-    and its energy charged, where a payment counts with it.
+    What is priced by a signal is called delivered_at_day_ahead; what a session costs by tariff, or
+    what the first meter registered where there is none, is called bill, and a session's energy
+    charged, where a payment counts with it.
     """
     found = dict[str, Source]()
     for source, _, _ in readings:
@@ -314,8 +319,10 @@ def sources(
         if source.signal is not None:
             name = f"{source.name}_at_{source.signal}"
             found.setdefault(name, replace(source, name=name))
-    if session:
-        found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD")
+    metered = next(iter(found.values()), None) if tariff is not None and not session else None
+    if session or metered:
+        meter_id = metered and metered.meter_id
+        found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter_id)
     if session and any("charged" in d.formula.split() for d in dues):
         found["charged"] = Source(name="charged", kind="CHARGE_DATA_RECORD", unit="kWh")
     return tuple(found.values())
@@ -344,6 +351,60 @@ def interval(start: str, end: str) -> Interval:
             mend="write a later end",
         )
     return Interval(start=begin.isoformat(), duration_h=Fraction((until - begin) / MINUTE) / 60)
+
+
+def intervals(table: Sequence[Row]) -> dict[str, IntervalTable]:
+    """Read what holds in each interval, by the name of the party that it is about.
+
+    What stands in a row of nobody holds for all. Raises UserError where the intervals are not
+    equally long and in a row, or a column changes its unit.
+    """
+    spans = list(dict.fromkeys((row["from"], row["until"]) for row in table))
+    first = interval(*spans[0])
+    _follow_one_another(spans, first)
+    units: dict[str, str | None] = {}
+    rows: dict[str, list[dict[str, tuple[Decimal, ...]]]] = {}
+    for row in table:
+        mine = rows.setdefault(row.get("party", ""), [{} for _ in spans])
+        place = spans.index((row["from"], row["until"]))
+        for name in COLUMNS:
+            if row.get(name):
+                mine[place][name] = _values(name, row[name], units)
+    columns = tuple(Column(name=name, unit=unit) for name, unit in units.items())
+    common = rows.pop("", [{} for _ in spans])
+    every = {"": common} | {
+        party: [alike | own for alike, own in zip(common, mine, strict=True)]
+        for party, mine in rows.items()
+    }
+    return {
+        party: IntervalTable(interval=first, columns=columns, rows=tuple(mine))
+        for party, mine in every.items()
+    }
+
+
+def _follow_one_another(spans: Sequence[tuple[str, str]], first: Interval) -> None:
+    ends = [spans[0][0], *(until for _, until in spans)]
+    for begin, (start, until) in zip(ends, spans, strict=False):
+        if start != begin or interval(start, until).duration_h != first.duration_h:
+            raise UserError(
+                f"the interval from {start} to {until} does not follow the one before",
+                where="the intervals",
+                mend="write intervals that are equally long and follow one another",
+            )
+
+
+def _values(name: str, text: str, units: dict[str, str | None]) -> tuple[Decimal, ...]:
+    """Read '4.5 kWh', or the steps of an offer '20 kW, 50 kW'; remember the unit."""
+    found = [re.fullmatch(rf"({_NUMBER})(?: (\S+))?", part.strip()) for part in text.split(",")]
+    read = [(Decimal(match[1]), match[2]) for match in found if match]
+    unit = units.setdefault(name, read[0][1] if read else None)
+    if len(read) != len(found) or any(other != unit for _, other in read):
+        raise UserError(
+            f"{text!r} is no quantity in {unit}",
+            where=f"the intervals, column {name}",
+            mend="write '4.5 kWh', in one unit all down the column",
+        )
+    return tuple(value for value, _ in read)
 
 
 def stay(table: Sequence[Row]) -> Stay:

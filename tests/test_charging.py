@@ -88,6 +88,12 @@ SPOILT: list[tuple[str, str, str, Callable[[Any], Any]]] = [
         putting(*DELIVERY, "sessionStatus", value="PENDING"),
     ),
     (
+        "EVC-017",
+        "interruption",
+        "12_on_status",
+        putting(*DELIVERY, "connectorStatus", value=["Charging"]),
+    ),
+    (
         "EVC-002",
         "destination",
         "11_on_status",

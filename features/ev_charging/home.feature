@@ -83,6 +83,7 @@ Feature: A car is charged at home on a rate
       | metered | 300100 | 7.35 kWh | 22:10 on Friday | 23:55 on Friday   |
       | metered | 300100 | 12.4 kWh | 23:55 on Friday | 07:30 on Saturday |
     When the exchange runs
-    Then the exchange keeps EVC-011
+    Then the messages follow the sequence
+    And the exchange keeps EVC-011
     And the exchange keeps EVC-012
     And the exchange keeps EVC-013

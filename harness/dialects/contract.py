@@ -39,6 +39,7 @@ from gridwitness.dialects.deals import (
     read_blocks,
     read_deal,
     read_report,
+    words,
     write_blocks,
     write_deal,
     write_report,
@@ -52,6 +53,7 @@ from gridwitness.dialects.listings import (
     write_validity,
 )
 from gridwitness.dialects.searching import CONTRACT_SEARCH, read_search, write_search
+from gridwitness.dialects.tables import read_table, write_table
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
@@ -85,6 +87,7 @@ STATUS = {
 }
 AGENT, PROSUMER, GRID = "clearingAgent", "prosumer", "gridOperator"
 RESOURCE = "energy-of-the-interval"
+NO_ROLES: Mapping[str, str] = {}
 
 
 class ContractDialect:
@@ -264,10 +267,11 @@ def _read_deal(contract: Cursor) -> Deal | None:
         resource_id=(commitment / "resources" / 0 / "id").text(),
         provider_id=provider_id,
         customer_id=holders[0] if holders else None,
+        table=read_table(commitment / "commitmentAttributes", words),
         blocks=(*deal.blocks, *_read_fulfilment(contract)),
         readings=read_readings(performance / "meterReadings"),
         settlement=_read_settlement(contract),
-        bill=_read_bill(contract, _Series(commitment / "commitmentAttributes")),
+        bill=_read_bill(contract, _Series(commitment / "commitmentAttributes"), is_market=False),
         at={**deal.at, "": contract.pointer, "status": (contract / "status" / "code").pointer},
     )
 
@@ -335,7 +339,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
     return read_report(report, paid)
 
 
-def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
+def _read_bill(contract: Cursor, series: _Series, *, is_market: bool = True) -> Bill | None:
     priced = _holding(contract / "consideration", "considerationAttributes", "value")
     paid = _holding(contract / "settlements", "settlementAttributes", "payTo")
     if not priced:
@@ -344,8 +348,8 @@ def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
     return read_bill(
         priced,
         energy=quantity / "unitQuantity",
-        price=series.column("CLEARING_PRICE") / 0,
-        to_participant=(paid / "payTo" / "role").text() == PROSUMER,
+        price=series.column("CLEARING_PRICE") / 0 if is_market else contract.nowhere,
+        to_participant=is_market and (paid / "payTo" / "role").text() == PROSUMER,
         is_due=bool(paid),
     )
 
@@ -413,7 +417,12 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         clearing_agent_id=(attributes / "clearingAgentId").text(),
         interval=read_window(attributes / "tradeWindow", "startTime", "duration"),
         charges=read_charges(attributes / "charges"),
-        deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
+        deal=deal
+        and replace(
+            deal,
+            resource_id=(offer / "resourceIds" / 0).text(),
+            table=read_table(attributes / "commitmentAttributes", words),
+        ),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "isActive").value is not False,
         resource_id=(offer / "resourceIds" / 0).text(),
@@ -573,20 +582,20 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         held = {"meterReadings": write_readings(deal.readings)} | held
     block = write_deal(deal, camel, "participantId")
     block.pop("status", None)
+    commitment: dict[str, Json] = {
+        "status": {"descriptor": {"code": commitment_code}},
+        "resources": [{"id": resource_id, "quantity": _dealt(deal)}],
+        "offer": {key: value for key, value in offer.items() if value is not None},
+        "commitmentAttributes": write_table(deal.table, camel),
+    }
     members: dict[str, Json] = {
         "id": deal.contract_id,
         "status": {"code": contract_code},
-        "commitments": [
-            {
-                "status": {"descriptor": {"code": commitment_code}},
-                "resources": [{"id": resource_id, "quantity": _quantity(deal.bill)}],
-                "offer": {key: value for key, value in offer.items() if value is not None},
-            }
-        ],
+        "commitments": [{key: value for key, value in commitment.items() if value is not None}],
         "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
         "contractAttributes": typed("EnergyContract", block),
         "performance": _performance(held) if held else None,
-    } | _write_money(deal.settlement, deal.bill)
+    } | _write_money(deal.settlement, deal.bill, _roles_of(deal), deal.provider_id)
     return {key: value for key, value in members.items() if value is not None}
 
 
@@ -597,19 +606,38 @@ def _participant(role: Role) -> dict[str, Json]:
     return {"id": role.holder_id, "participantAttributes": customer}
 
 
+def _dealt(deal: Deal) -> dict[str, Json]:
+    """Write how much energy a deal is for: what is requested in all intervals, or billed."""
+    requested = deal.table.values("requested") if deal.table and deal.bill is None else ()
+    known = [energy_kwh for energy_kwh in requested if energy_kwh is not None]
+    return _quantity(deal.bill) | ({"unitQuantity": sum(known)} if known else {})
+
+
 def _quantity(bill: Bill | None) -> dict[str, Json]:
     energy_kwh = bill.energy_kwh if bill else None
     return {"unitCode": "KWH"} | ({} if energy_kwh is None else {"unitQuantity": energy_kwh})
 
 
-def _write_money(report: SettlementReport | None, bill: Bill | None) -> dict[str, Json]:
-    written = _write_report(report) if report else {}
-    for slot, entry in (_write_bill(bill) if bill else {}).items():
+def _roles_of(deal: Deal) -> dict[str, str]:
+    """Spell the roles of a deal by who holds them; who holds several goes by the first."""
+    return {role.holder_id: camel(role.name) for role in reversed(deal.roles) if role.holder_id}
+
+
+def _write_money(
+    report: SettlementReport | None,
+    bill: Bill | None,
+    roles: Mapping[str, str] = NO_ROLES,
+    provider_id: str | None = None,
+) -> dict[str, Json]:
+    """Write what is owed. roles: who holds which; in a deal it is the provider who is paid."""
+    written = _write_report(report, roles) if report else {}
+    payee = PROSUMER if bill and bill.to_participant else roles.get(provider_id or "", AGENT)
+    for slot, entry in (_write_bill(bill, payee) if bill else {}).items():
         written.setdefault(slot, []).append(entry)
     return dict(written)
 
 
-def _write_bill(bill: Bill) -> dict[str, Json]:
+def _write_bill(bill: Bill, payee: str) -> dict[str, Json]:
     price: dict[str, Json] = {
         "currency": bill.currency,
         "value": bill.value,
@@ -633,7 +661,7 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
                 "SettlementTerm",
                 {
                     "amount": amount,
-                    "payTo": {"role": PROSUMER if bill.to_participant else AGENT},
+                    "payTo": {"role": payee},
                     "settlementStatus": "PENDING",
                 },
             ),
@@ -641,15 +669,17 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
     }
 
 
-def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
+def _write_report(report: SettlementReport, roles: Mapping[str, str]) -> dict[str, list[Json]]:
+    left = [
+        ({"role": role} if (role := roles.get(position.party)) else {}) | written
+        for position, written in zip(report.positions, write_positions(report), strict=True)
+    ]
     return {
         "consideration": [
             {
                 "id": "revenue",
                 "status": {"code": "SETTLED"},
-                "considerationAttributes": typed(
-                    "RevenueFlow", {"revenueFlows": write_positions(report)}
-                ),
+                "considerationAttributes": typed("RevenueFlow", {"revenueFlows": left}),
             }
         ],
         "settlements": [
@@ -705,7 +735,12 @@ def _offer_members(offer: Offer) -> dict[str, Json]:
     if deal is not None:
         still_open = [role.name for role in deal.roles if role.holder_id is None]
         block = typed("EnergyContract", write_deal(deal, camel, "participantId"))
-        return {"openRole": camel(still_open[0]) if still_open else None, "contract": block} | held
+        members: dict[str, Json] = {
+            "openRole": camel(still_open[0]) if still_open else None,
+            "contract": block,
+            "commitmentAttributes": write_table(deal.table, camel),
+        }
+        return members | held
     window = interval and {
         "startTime": interval.start,
         "duration": iso_duration(interval.duration_h),

@@ -47,6 +47,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "allocation",
     "charging",
     "catalogue",
     "flexibility",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gridwitness import charging, listing
 from gridwitness.acks import ACK
-from gridwitness.charging import FOLLOW, Meter
+from gridwitness.charging import CONNECTOR, FOLLOW, Meter
 from gridwitness.dues import instant
 from gridwitness.rules import outcome, rule
 from gridwitness.story import BAP, BAP_AND_BPP, BPP, CHARGING_OPERATOR, EV_APP, UTILITY
@@ -113,6 +113,29 @@ def states_of_a_session_follow_one_another(trace: Trace) -> Iterator[Outcome]:
                 pointer=block.pointer() if block else "",
             )
             before = state if follows else before
+
+
+@rule(
+    "EVC-017",
+    "MUST",
+    source="OCPP 1.6, section 4.9, StatusNotification; OCPP 2.0.1, ConnectorStatusEnumType",
+    judges=OPERATORS,
+    when_stated=True,
+)
+def connector_is_in_a_state_of_its_session(trace: Trace) -> Iterator[Outcome]:
+    """The state of a connector is one that it can be in while its session is in the state told."""
+    for message, deal in _told(trace):
+        block, state = deal.block("fulfilment", "connectorStatus"), charging.state(deal)
+        if block is None or state not in CONNECTOR:
+            continue
+        yield outcome(
+            block.data in CONNECTOR[state],
+            by=message.sender,
+            message=message,
+            observed=f"{block.data!r} while the session is {state}",
+            expected=" or ".join(CONNECTOR[state]),
+            pointer=block.pointer(),
+        )
 
 
 # -- what is measured -------------------------------------------------------------------

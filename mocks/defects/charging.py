@@ -168,6 +168,10 @@ def _over_already(deal: Deal) -> Deal:
     return _block(deal, "sessionStatus", "COMPLETED")
 
 
+def _always_charging(deal: Deal) -> Deal:
+    return _block(deal, "connectorStatus", "Charging")
+
+
 def _telemetry(change: Callable[[str, Decimal], Decimal]) -> Callable[[Deal], Deal]:
     """Change each value of telemetry, by its payload type."""
 
@@ -317,6 +321,14 @@ DEFECTS = (
         in_deal("on_confirm", _over_already),
         "destination",
         EVENING,
+    ),
+    _defect(
+        "calls-a-cut-off-connector-charging",
+        "EVC-017",
+        "says that the connector charges while the session is interrupted",
+        in_deal("on_status", _always_charging),
+        "interruption",
+        CUT_OFF,
     ),
     _defect(
         "measures-more-than-the-power-gives",
