@@ -17,6 +17,7 @@ from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
 from gridwitness.reference_impl.rounding import EXACT, rounded
 from gridwitness.signals import STATE, signals_in
+from gridwitness.tabled import name_in_formulas
 from gridwitness.views import RevenueFlow
 
 if TYPE_CHECKING:
@@ -48,16 +49,21 @@ def same_unit(one: str, other: str | None) -> bool:
 def inputs(deal: Deal) -> dict[str, Input]:
     """Give every quantity that the formulas of a deal use, by the whole path of its name.
 
+    The columns of an interval table are none: they stand in the table.
+
     Raises DealError where one has no value, or a formula cannot be read.
     """
     contract = deals.agreed(deal)
+    columns = deal.table.columns if deal.table else ()
+    tabled = {name_in_formulas(column.name): Quantity(0, column.unit) for column in columns}
     unknown = replace(
         contract,
         roles=tuple(
             role._replace(inputs={n: Quantity(None, q.unit) for n, q in role.inputs.items()})
             for role in contract.roles
         ),
-        parameters={name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
+        parameters=tabled
+        | {name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
     )
     try:
         return _valued(contract, {path: (path, None) for path in agreement.missing_inputs(unknown)})

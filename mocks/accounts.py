@@ -12,24 +12,17 @@ from typing import TYPE_CHECKING
 
 from gridwitness import accounts, deals
 from gridwitness.errors import UserError
+from gridwitness.mocks.words import Known, with_block
 from gridwitness.signals import STATE, during, period_of, signals_in, write_signal
 from gridwitness.views import Block, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from gridwitness.mocks.words import Known
     from gridwitness.signals import Signal
     from gridwitness.views import Deal
 
 HELD = "externalSignals"
-
-
-def meant(signals: Sequence[Signal]) -> Block:
-    """Say which signals a contract means, without their values."""
-    by_name = {s.name: s._replace(value=None, instant=None) for s in reversed(signals)}
-    named = [by_name[name] for name in dict.fromkeys(s.name for s in signals)]
-    return Block(slot="contract", name=HELD, data=[write_signal(s) for s in named])
 
 
 def signals(known: Known) -> None:
@@ -81,13 +74,9 @@ def _tell(known: Known, values: Sequence[Signal]) -> None:
     names = {signal.name for signal in values}
     others = (s for s in signals_in(_measured(known)) if s.name not in names)
     block = Block(slot="fulfilment", name=HELD, data=[write_signal(s) for s in (*others, *values)])
-    blocks: tuple[Block, ...] = known.telling.get("blocks", known.deal.blocks)
-    known.telling["blocks"] = (*_without(blocks), block)
-    known.delivered = (*_without(known.delivered), block)
-
-
-def _without(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    return tuple(b for b in blocks if (b.slot, b.name) != ("fulfilment", HELD))
+    told: tuple[Block, ...] = known.telling.get("blocks", known.deal.blocks)
+    known.telling["blocks"] = with_block(told, block)
+    known.delivered = with_block(known.delivered, block)
 
 
 def billing_report(known: Known) -> None:
@@ -121,3 +110,12 @@ def correction(known: Known) -> None:
     due = accounts.difference(old, new)
     known.reports[-1] = replace(new, replaces=old.report_id, adjustments=due)
     known.telling["settlement"] = known.reports[-1]
+
+
+ACCOUNTS: dict[str, Callable[[Known], None]] = {
+    "signals": signals,
+    "running totals": running_totals,
+    "billing report": billing_report,
+    "correction": correction,
+}
+"""How a reference actor fills the words of a row that are about accounts."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
+from gridwitness.mocks.accounts import ACCOUNTS
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.spoilt import Fault
@@ -42,6 +43,9 @@ LONG_TTL = "PT30S"
 
 ENERGY_UNITS = ("kW", "kWh")
 """What a third party is told of the terms: how much, not at what price."""
+
+
+_SAID = WORDS | ACCOUNTS
 
 
 def answered(sequence: tuple[Step, ...]) -> dict[str, str | None]:
@@ -358,8 +362,8 @@ class Player(Actor):
         if status is not None:
             known.deal = replace(known.deal, status=status)
         for word in step.carries:
-            if word in WORDS:
-                WORDS[word](known)
+            if word in _SAID:
+                _SAID[word](known)
                 known.stated.add(word)
         if action == "discover":
             asked = self._facts.search or Intent(interval=None)

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
-from gridwitness.mocks import accounts
 from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import DELIVERY, SESSION
-from gridwitness.signals import signals_in
+from gridwitness.signals import signals_in, write_signal
 from gridwitness.views import (
     Bill,
     Block,
@@ -38,7 +37,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -381,8 +380,16 @@ def _formulas(known: Known) -> None:
         minor_unit=facts.minor_unit,
     )
     if facts.signals:
-        meant = accounts.meant(facts.signals)
-        known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, meant))
+        known.deal = replace(
+            known.deal, blocks=with_block(known.deal.blocks, _meant(facts.signals))
+        )
+
+
+def _meant(signals: Sequence[Signal]) -> Block:
+    """Say which signals a contract means, without their values."""
+    by_name = {s.name: s._replace(value=None, instant=None) for s in reversed(signals)}
+    named = [by_name[name] for name in dict.fromkeys(s.name for s in signals)]
+    return Block(slot="contract", name="externalSignals", data=[write_signal(s) for s in named])
 
 
 def _quote(known: Known) -> None:
@@ -650,10 +657,6 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
-    "signals": accounts.signals,
-    "running totals": accounts.running_totals,
-    "billing report": accounts.billing_report,
-    "correction": accounts.correction,
     "completed": _completed,
     "lock": _lock,
     "arrival window": _arrival,

@@ -25,10 +25,12 @@ from gridwitness.story import CONSUMER, PROSUMER
 from gridwitness.trace import Scene, Step
 from gridwitness.views import (
     Block,
+    Column,
     Deal,
     Due,
     Envelope,
     Interval,
+    IntervalTable,
     MeterReading,
     Position,
     Promise,
@@ -166,6 +168,16 @@ def test_nothing_that_is_told_as_a_signal_brings_its_reader_down(data: object):
     for compute in (deals.owed, accounts.inputs, accounts.totals_after):
         with suppress(DealError):
             compute(one)
+
+
+def test_a_report_need_not_state_the_columns_of_a_table():
+    table = IntervalTable(
+        interval=deal().interval,
+        columns=(Column(name="price", unit="INR/kWh"),),
+        rows=({"price": (D("4"),)},),
+    )
+    due = Due(payer=CONSUMER, payee=PROSUMER, kind="ENERGY", formula="price * given")
+    assert [*accounts.inputs(deal(table=table, dues=(due,)))] == ["inputParameters.given"]
 
 
 # -- running totals -----------------------------------------------------------------------
