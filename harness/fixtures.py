@@ -33,7 +33,11 @@ from gridwitness.trace import Scene
 if TYPE_CHECKING:
     from pytest_bdd.parser import ScenarioTemplate
 
+    from decimal import Decimal
+
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.grid_node import Place
+    from gridwitness.mocks.market import Below
     from gridwitness.plan import Casting
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
@@ -105,6 +109,24 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 @pytest.fixture
 def cancels() -> dict[str, str]:
     """Who cancels, and when; a Given may say so."""
+    return {}
+
+
+@pytest.fixture
+def nodes() -> dict[str, Place]:
+    """The nodes of the grid, by name; a Given may state them."""
+    return {}
+
+
+@pytest.fixture
+def aggregators() -> dict[str, Below]:
+    """Who aggregates below the clearing agent, by name; a Given may state them."""
+    return {}
+
+
+@pytest.fixture
+def commands() -> dict[str, Decimal]:
+    """What the grid operator commands, in kW by participant; a Given may say so."""
     return {}
 
 

@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SEATS = {"clearing-agent": "clearing agent", "market-participant": "market participant"}
+SEATS = {
+    "clearing-agent": "clearing agent",
+    "market-participant": "market participant",
+    "grid-node": "grid node",
+    "aggregator": "aggregator",
+}
 """The seats that features have a place for today, as a profile and as an actor calls them."""
 
 AT_AN_ENDPOINT = ("clearing-agent",)

@@ -19,6 +19,9 @@ PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
 EV_APP, CHARGING_OPERATOR = "ev app", "charging operator"
 CONSUMER, PROSUMER = "consumer", "prosumer"
 AGGREGATOR, GRID_NODE, CATALOGUE = "aggregator", "grid node", "catalogue"
+AGENTS = (AGENT, AGGREGATOR)
+"""Who makes a market with participants; an aggregator is to its own what a clearing agent is."""
+
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
 
@@ -44,6 +47,8 @@ class Chapter:
     on_init; lock_asked, locked: confirm to and on_confirm from the utility; bound: the
     agent's on_confirm; repeated: the participant's confirm and status; metered: the
     utility's on_status; news: what the agent tells of a trade under way; settled: its report.
+    commanded: the utility's update to the agent; carried_out: the agent's on_update; lock_moved,
+    relocked: the agent's update and the utility's on_update.
     """
 
     name: str
@@ -57,6 +62,10 @@ class Chapter:
     metered: list[Said] = field(default_factory=list["Said"])
     news: list[Said] = field(default_factory=list["Said"])
     settled: list[Said] = field(default_factory=list["Said"])
+    commanded: list[Said] = field(default_factory=list["Said"])
+    carried_out: list[Said] = field(default_factory=list["Said"])
+    lock_moved: list[Said] = field(default_factory=list["Said"])
+    relocked: list[Said] = field(default_factory=list["Said"])
 
     def everything(self) -> list[Said]:
         """Give all that was said first, in the order in which it was said; repeats are none."""
@@ -70,6 +79,10 @@ class Chapter:
             self.metered,
             self.news,
             self.settled,
+            self.commanded,
+            self.carried_out,
+            self.lock_moved,
+            self.relocked,
         )
         said = [item for part in parts for item in part]
         return sorted(said, key=lambda item: item.message.number)
@@ -91,6 +104,53 @@ def participant_of(trace: Trace, message: Message) -> str | None:
         return None
     by_id = _participants(trace).get(contract.participant_id)
     return by_id or offered_meters(trace).get(contract.meter_id)
+
+
+def subject_of(trace: Trace, message: Message) -> str | None:
+    """Find whom a message is about: a participant, a grid node, or who sent a curve up."""
+    name = participant_of(trace, message)
+    if name is not None:
+        return name
+    ends = (message.sender, message.receiver)
+    nodes = [actor for actor in ends if trace.role(actor) == GRID_NODE]
+    if nodes:
+        return nodes[0]
+    lower = message.receiver if message.is_callback else message.sender
+    others = [actor for actor in ends if trace.role(actor) in AGENTS]
+    return lower if trace.role(lower) == AGGREGATOR and len(others) == len(ends) else None
+
+
+def are_related(trace: Trace, one: str | None, other: str | None) -> bool:
+    """Tell whether two are of one market: one below the other, or a node its agent asked."""
+    here, there = _line(trace, one), _line(trace, other)
+    if one in there or other in here:
+        return True
+    return any(
+        trace.role(line[0]) == GRID_NODE and set(line[1:2]) & set(opposite)
+        for line, opposite in ((here, there), (there, here))
+    )
+
+
+def _line(trace: Trace, name: str | None) -> list[str | None]:
+    """Give somebody with all that stand above: the agent, its aggregator, the clearing agent."""
+    line, above = [name], agent_above(trace)
+    while name in above and above[name] not in line:
+        name = above[name]
+        line.append(name)
+    return line
+
+
+@once
+def agent_above(trace: Trace) -> dict[str | None, str | None]:
+    """Give the agent that each one asked first, and of each grid node who asked it first."""
+    above: dict[str | None, str | None] = {}
+    for message in trace.requests:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        if roles[1] == GRID_NODE and roles[0] in AGENTS:
+            above.setdefault(message.receiver, message.sender)
+        elif roles[1] in AGENTS and roles[0] in (PARTICIPANT, AGGREGATOR):
+            above.setdefault(message.sender, message.receiver)
+    return above
 
 
 @once
@@ -115,7 +175,7 @@ def story(trace: Trace) -> dict[str, Chapter]:
     chapters = {name: Chapter(name) for name in trace.actors(PARTICIPANT)}
     for message in trace.beckn:
         name, contract = participant_of(trace, message), message.reading.contract
-        place = _PLACES.get((trace.role(message.sender), trace.role(message.receiver)), {})
+        place = _PLACES.get((_part(trace, message.sender), _part(trace, message.receiver)), {})
         part = place.get(message.action)
         if name not in chapters or contract is None or part is None:
             continue
@@ -126,10 +186,25 @@ def story(trace: Trace) -> dict[str, Chapter]:
     return chapters
 
 
+def _part(trace: Trace, actor: str | None) -> str | None:
+    role = trace.role(actor)
+    return AGENT if role == AGGREGATOR else role
+
+
 _PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
     (PARTICIPANT, AGENT): {"init": "offered", "confirm": "repeated", "status": "repeated"},
-    (AGENT, UTILITY): {"confirm": "lock_asked"},
-    (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
+    (AGENT, UTILITY): {
+        "confirm": "lock_asked",
+        "update": "lock_moved",
+        "on_update": "carried_out",
+    },
+    (UTILITY, AGENT): {
+        "on_init": "approved",
+        "on_confirm": "locked",
+        "on_status": "metered",
+        "update": "commanded",
+        "on_update": "relocked",
+    },
     (AGENT, PARTICIPANT): {
         "on_init": "agreed",
         "on_confirm": "bound",

@@ -27,7 +27,17 @@ from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.mocks.spoilt import Fault, Signing
 from gridwitness.protocol import VERSION, is_known, write_code
 from gridwitness.registry import Directory, Record
-from gridwitness.views import Deal, EnergyContract, Envelope, Intent, Offer, ProtocolError, Reading
+from gridwitness.views import (
+    AggregationRequest,
+    AggregationResult,
+    Deal,
+    EnergyContract,
+    Envelope,
+    Intent,
+    Offer,
+    ProtocolError,
+    Reading,
+)
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
@@ -98,6 +108,8 @@ class Say:
     offers: tuple[Offer, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
+    request: AggregationRequest | None = None
+    result: AggregationResult | None = None
     error: ProtocolError | None = None
 
 
@@ -461,6 +473,29 @@ class Actor:
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         envelope = self._context(action, whom, transaction_id, ttl)
         sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
+        return sent.ack is not None and not sent.ends_here
+
+    async def announce(self, action: str, request: Message, say: Say) -> bool:
+        """Send news that nobody asked for, in the transaction of an earlier request.
+
+        Tells whether they were accepted.
+        """
+        if action in self.conduct.silent_on:
+            return False
+        envelope = request.reading.envelope
+        caller = Record(envelope.bap_id or "", envelope.bap_uri or "", "BAP", "", "")
+        news = replace(
+            envelope,
+            action=action,
+            version=VERSION,
+            bpp_id=self.id,
+            bpp_uri=self.uri,
+            message_id=self._message_id(),
+            timestamp=_now(),
+            ttl=TTL,
+            at={},
+        )
+        sent = await self._send(news, say, request.dialect or "", caller, wait_s=None)
         return sent.ack is not None and not sent.ends_here
 
     async def reply(self, request: Message, say: Say) -> Message | None:

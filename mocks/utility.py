@@ -7,20 +7,28 @@ prices; the utility is not told them.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from gridwitness.dialects.grid import (
+    read_command,
+    read_setpoint_kw,
+    write_command,
+    write_node_id,
+)
 from gridwitness.mocks.actor import Actor, Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
-from gridwitness.views import Approval, Charges, EnergyContract, MeterReading
+from gridwitness.views import Approval, Charges, Command, EnergyContract, MeterReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from gridwitness.mocks.actor import Setting
+    from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
 
@@ -38,6 +46,8 @@ class Meter:
     sanctioned_load_kw: Decimal
     committed_kw: Decimal = Decimal(0)
     metered_kwh: Decimal | None = None
+    node_id: str | None = None
+    """The grid node at which it hangs; None where nobody asks."""
 
 
 class Utility(Actor):
@@ -65,7 +75,12 @@ class Utility(Actor):
         self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
-        return {"init": self._approve, "confirm": self._lock, "status": self._read_meters}
+        return {
+            "init": self._approve,
+            "confirm": self._lock,
+            "update": self._move,
+            "status": self._read_meters,
+        }
 
     async def _approve(self, message: Message) -> None:
         asked = message.reading.contract
@@ -82,7 +97,9 @@ class Utility(Actor):
             sanctioned_load_kw=meter.sanctioned_load_kw,
             committed_kw=committed_kw,
         )
-        await self.reply(message, Say(contract=self._grant(asked, approval=approval)))
+        stands = (write_node_id(meter.node_id),) if meter.node_id else ()
+        granted = self._grant(asked, approval=approval, blocks=stands)
+        await self.reply(message, Say(contract=granted))
 
     async def first_lock(self, within_s: float) -> None:
         """Wait until a lock is asked for, or the time is over."""
@@ -111,6 +128,36 @@ class Utility(Actor):
         self._traded[meter.meter_id] = asked
         await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
 
+    async def _move(self, message: Message) -> None:
+        """Lock a trade at another power: that to which a command has led."""
+        asked = message.reading.contract
+        meter = self._meters.get(asked.meter_id or "") if asked else None
+        setpoint_kw = read_setpoint_kw(asked) if asked else None
+        locked = self._locked_kw.get(meter.meter_id, {}) if meter else {}
+        if asked is None or meter is None or setpoint_kw is None or asked.contract_id not in locked:
+            await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such trade, or no power"))
+            return
+        locked[asked.contract_id] = abs(setpoint_kw)
+        self._traded[meter.meter_id] = asked
+        await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
+
+    async def command(self, agent: Record, meter_id: str, offset_kw: Decimal, dialect: str) -> bool:
+        """Command an offset to whoever trades at a meter; False unless the agent carries it out."""
+        traded = self._traded.get(meter_id)
+        if traded is None:
+            return False
+        block = write_command(Command(offset_kw=offset_kw))
+        order = replace(traded, blocks=(*traded.blocks, block), at={})
+        answer = await self.ask(
+            "update",
+            agent,
+            Say(contract=order),
+            dialect=dialect,
+            transaction_id=str(uuid.uuid4()),
+        )
+        done = answer.reading.contract if answer else None
+        return done is not None and read_setpoint_kw(done) is not None
+
     async def _read_meters(self, message: Message) -> None:
         asked = message.reading.contract
         meter = self._meters.get(asked.meter_id or "") if asked else None
@@ -120,10 +167,16 @@ class Utility(Actor):
             return
         energy_kwh = meter.metered_kwh
         if energy_kwh is None and traded.clearing is not None and traded.interval is not None:
-            traded_kwh = Fraction(traded.clearing.cleared_power_kw) * traded.interval.duration_h
+            setpoint_kw = read_setpoint_kw(traded)
+            power_kw = traded.clearing.cleared_power_kw if setpoint_kw is None else setpoint_kw
+            traded_kwh = Fraction(power_kw) * traded.interval.duration_h
             energy_kwh = Decimal(round(traded_kwh * 1000)) / 1000
         reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh or Decimal(0))
-        grant = self._grant(asked, status="COMPLETED", readings=(reading,))
+        command = read_command(traded)
+        executed = (write_command(command, "fulfilment"),) if command else ()
+        grant = self._grant(
+            asked, status="COMPLETED", readings=(reading,), blocks=(*asked.blocks, *executed)
+        )
         await self.reply(message, Say(contract=grant))
 
     def _committed_kw(self, meter: Meter) -> Decimal:

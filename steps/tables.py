@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.grid_node import Place
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
@@ -53,11 +54,14 @@ def rows(table: Sequence[Sequence[str]], *, needs: Sequence[str], may: Sequence[
 
 
 def quantity(text: str, unit: str) -> Decimal:
-    """Read '30 kW' with the unit kW as 30."""
-    match = re.fullmatch(rf"({_NUMBER}) {re.escape(unit)}", text)
+    """Read '30 kW' with the unit kW as 30; a price has its unit in the heading."""
+    match = re.fullmatch(rf"({_NUMBER}) {re.escape(unit)}" if unit else f"({_NUMBER})", text)
     if match is None:
+        example = f"30 {unit}" if unit else "0.12"
         raise UserError(
-            f"{text!r} is no quantity in {unit}", where="a table", mend=f"write '30 {unit}'"
+            f"{text!r} is no quantity in {unit or 'the unit of its column'}",
+            where="a table",
+            mend=f"write '{example}'",
         )
     return Decimal(match[1])
 
@@ -125,4 +129,24 @@ def meter(row: Mapping[str, str]) -> Meter:
         sanctioned_load_kw=quantity(row["sanctioned"], "kW"),
         committed_kw=quantity(committed, "kW") if committed else Decimal(0),
         metered_kwh=quantity(metered, "kWh") if metered else None,
+        node_id=row.get("node") or None,
+    )
+
+
+def place(row: Mapping[str, str]) -> Place:
+    """Read what a node of a grid is: its parent, limits, load and prices."""
+
+    def limit(name: str) -> Decimal | None:
+        return quantity(row[name], "kW") if row.get(name) else None
+
+    def number(name: str, unit: str = "") -> Decimal:
+        return quantity(row[name], unit) if row.get(name) else Decimal(0)
+
+    return Place(
+        parent=row.get("parent") or None,
+        max_forward_kw=limit("forward limit"),
+        max_reverse_kw=limit("reverse limit"),
+        load_percent=number("load", "percent"),
+        base_price=number("base price (INR/kWh)"),
+        adder_per_percent=number("adder per percent (INR/kWh)"),
     )

@@ -32,6 +32,11 @@ def the_market_is_in_equilibrium(hearing: Hearing) -> None:
     hearing.demand(family("MKT"))
 
 
+@then("the flows keep within the limits of the grid")
+def the_flows_keep_within_the_limits(hearing: Hearing) -> None:
+    hearing.demand(family("GRD"))
+
+
 @then("every trade is locked once before it binds")
 def every_trade_is_locked_once(hearing: Hearing) -> None:
     hearing.demand(family("LCK"))

@@ -48,6 +48,9 @@ FAMILIES = (
 )
 """The modules that define rules; a test holds the list complete."""
 
+STANDS_FOR = {"aggregator": "clearing agent"}
+"""Who is judged by the rules about another as well."""
+
 MOST_SHOWN = 300
 EVERYONE: tuple[str, ...] = ()
 """No roles named: a rule that can find fault with any of them."""
@@ -99,8 +102,8 @@ class Rule:
         return self.id.partition("-")[0]
 
     def can_judge(self, role: str | None) -> bool:
-        """Tell whether it can find fault with a role."""
-        return not self.judges or role in self.judges
+        """Tell whether it can find fault with a role; an aggregator is an agent to its own."""
+        return not self.judges or role in self.judges or STANDS_FOR.get(role) in self.judges
 
     def applies_beside(self, parts: Collection[str]) -> bool:
         """Tell whether the parts of a specification that are laid beside suffice for it."""

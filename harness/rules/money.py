@@ -14,9 +14,10 @@ from gridwitness.reference_impl import settlement
 from gridwitness.reference_impl.terms import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
+from gridwitness.told_market import setpoint_kw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gridwitness.reference_impl.terms import Discrepancy
     from gridwitness.rules import Outcome
@@ -208,25 +209,35 @@ def _flows(report: SettlementReport) -> list[Flow]:
 
 
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
-    """Judge the money of the whole market by some of the conditions of a settlement."""
-    chapters = [c for c in story(trace).values() if c.bound and c.settled and c.metered]
+    """Judge the money of each agent's market by some of the conditions of a settlement."""
+    markets: dict[str, list[Chapter]] = defaultdict(list)
+    for chapter in story(trace).values():
+        if chapter.bound and chapter.settled and chapter.metered:
+            markets[chapter.bound[-1].message.sender or ""].append(chapter)
+    for agent, chapters in markets.items():
+        yield from _settled_by(trace, agent, chapters, codes)
+
+
+def _settled_by(
+    trace: Trace, agent: str, chapters: list[Chapter], codes: tuple[str, ...]
+) -> Iterator[Outcome]:
     trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
-    if not chapters or len(trades) != len(chapters):
+    if len(trades) != len(chapters):
         return
     told = [chapter.settled[-1] for chapter in chapters]
     clearing, offered = chapters[0].bound[-1].contract.clearing, chapters[0].offered
     agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
     interval = offered[-1].contract.interval if offered else None
-    agents, utilities = trace.actors(AGENT), trace.actors(UTILITY)
-    if clearing is None or not agreed or interval is None or not agents or not utilities:
+    utilities = trace.actors(UTILITY)
+    if clearing is None or not agreed or interval is None or not utilities:
         return
-    parties = Parties(trace.scene.ids[agents[0]], trace.scene.ids[utilities[0]])
-    claimed = [
+    parties = Parties(trace.scene.ids.get(agent, ""), trace.scene.ids[utilities[0]])
+    claimed = _together(
         flow
         for said in told
         if said.contract.settlement
         for flow in _flows(said.contract.settlement)
-    ]
+    )
     inputs = Inputs(
         agreed[0].terms(),
         interval.duration_h,
@@ -252,6 +263,25 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         )
 
 
+def _together(flows: Iterable[Flow]) -> list[Flow]:
+    """Give the flows of a whole market: a rent that runs both ways by what is left of it.
+
+    What the grid operator owes whom it commanded is no flow of the market (GRD-012).
+    """
+    claimed = [flow for flow in flows if flow.kind != "UPLIFT"]
+    rents: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for flow in claimed:
+        if flow.kind == "CONGESTION_RENT":
+            low, high = sorted((flow.payer, flow.payee))
+            rents[low, high] += flow.amount if flow.payer == low else -flow.amount
+    netted = [
+        Flow(*(pair if left > 0 else pair[::-1]), "CONGESTION_RENT", abs(left))
+        for pair, left in rents.items()
+        if left
+    ]
+    return [flow for flow in claimed if flow.kind != "CONGESTION_RENT"] + netted
+
+
 def _tell(item: Discrepancy, amount: str) -> str:
     if item.payer == item.payee:
         return f"{item.code}: {item.kind} {amount} too much through {item.payer}"
@@ -262,5 +292,6 @@ def _trade(trace: Trace, chapter: Chapter) -> Trade | None:
     clearing, readings = chapter.bound[-1].contract.clearing, chapter.metered[-1].contract.readings
     if clearing is None or not readings:
         return None
-    participant = trace.scene.ids[chapter.name]
-    return Trade(participant, clearing.cleared_power_kw, readings[0].energy_kwh)
+    participant, power_kw = trace.scene.ids[chapter.name], setpoint_kw(chapter)
+    power_kw = clearing.cleared_power_kw if power_kw is None else power_kw
+    return Trade(participant, power_kw, readings[0].energy_kwh, clearing.local_price_per_kwh)

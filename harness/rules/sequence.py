@@ -10,26 +10,38 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.grid import (
+    read_command,
+    read_node_id,
+    read_node_state,
+    read_setpoint_kw,
+)
 from gridwitness.protocol import VERSION
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
+    AGENTS,
+    AGGREGATOR,
+    GRID_NODE,
     PARTICIPANT,
     UTILITY,
     accepted,
+    agent_above,
+    are_related,
     offered_meters,
     participant_of,
     story,
+    subject_of,
 )
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Step, Trace
-    from gridwitness.views import Reading
+    from gridwitness.views import EnergyContract, Reading
 
 UNSOLICITED = ("on_status", "on_update", "on_cancel")
 """Callbacks that a provider may send unasked (LTS yaml; NFH-013, section 8)."""
@@ -47,12 +59,32 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "lock": lambda said: said.contract and said.contract.status == "ACTIVE",
     "meter reading": lambda said: said.contract and said.contract.readings,
     "settlement": lambda said: said.contract and said.contract.settlement,
+    "node": lambda said: said.contract and read_node_id(said.contract),
+    "grid node": lambda said: any(map(read_node_state, said.offers)),
+    "flow": lambda said: said.deal and _is_number(read_setpoint_kw(said.deal)),
+    "local price": lambda said: said.contract and _has_local_price(said.contract),
+    "setpoint": lambda said: said.contract and _is_number(read_setpoint_kw(said.contract)),
+    "offset command": lambda said: said.contract and read_command(said.contract),
+    "curves": lambda said: said.request and said.request.members,
+    "price, powers": lambda said: said.result and said.result.setpoints,
 }
 """What a row of the table may demand a message to carry."""
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:
     return requested_kw is not None and requested_kw >= 0
+
+
+def _is_number(value: Decimal | None) -> bool:
+    return value is not None
+
+
+def _has_local_price(contract: EnergyContract) -> bool:
+    """Tell whether a result names its local price; who stands at no node has none of its own."""
+    clearing = contract.clearing
+    return read_node_id(contract) is None or (
+        clearing is not None and clearing.local_price_per_kwh is not None
+    )
 
 
 def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
@@ -109,7 +141,7 @@ def _in_turn(trace: Trace, message: Message) -> bool:
 
 
 Row = tuple[str, str | None]
-"""A row of the table and the participant it is about."""
+"""A row of the table and whom it is about: a participant, a grid node, or an aggregator."""
 
 
 @once
@@ -227,12 +259,12 @@ def _spoilt(trace: Trace) -> dict[str | None, int]:
 
 
 def _about(trace: Trace, message: Message) -> str | None:
-    """Find the participant a message is about, by what it answers if it does not say."""
-    name = participant_of(trace, message)
+    """Find whom a message is about, by what it answers if it does not say."""
+    name = subject_of(trace, message)
     if name is not None:
         return name
     asked = trace.asked_by(message)
-    return participant_of(trace, asked[0]) if asked else None
+    return subject_of(trace, asked[0]) if asked else None
 
 
 def _asks_too_little(trace: Trace, request: Message) -> bool:
@@ -275,13 +307,29 @@ def _missing_before(trace: Trace, step: Step, message: Message) -> list[str]:
     """Tell which rows had to come before a message and did not."""
     came, number = _came(trace), message.number
     name = _about(trace, message)
-    missing = [
-        f"{row} of {name}" for row in step.after if came.get(row, {}).get(name, number) >= number
-    ]
+    missing: list[str] = []
+    for row in step.after:
+        first = came.get(row, {})
+        if name not in first and (others := _others(trace, row, name)):
+            missing += [f"{row} of {one}" for one in others if first[one] >= number]
+        elif first.get(name, number) >= number:
+            missing.append(f"{row} of {name}")
     for row in step.after_all:
         if _last_came(trace).get(row, 0) >= number:
             missing += [f"{row} of {who}" for who, first in came[row].items() if first >= number]
     return missing
+
+
+def _others(trace: Trace, row: str, name: str | None) -> list[str | None]:
+    """Name those of another kind whom a row was about, in the same market as somebody."""
+    role = trace.role(name)
+    return [
+        one
+        for one in _came(trace).get(row, {})
+        if one != name
+        and (trace.role(one) != role or role == AGGREGATOR)
+        and are_related(trace, one, name)
+    ]
 
 
 @rule("ORD-002", "MUST", source=FLOW)
@@ -310,18 +358,41 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
         needed = (*step.after, *step.after_all, *_asking(trace, step))
-        for name in trace.actors(PARTICIPANT):
-            due = [(row, name) for row in needed]
-            if not due or not all(key in first for key in due):
+        for name in _subjects(trace, step):
+            moved = [_moved_on(trace, row, name) for row in needed]
+            due = [number for number in moved if number is not None]
+            if not due or len(due) < len(needed):
                 continue
-            last = max(first[key] for key in due)
+            last = max(due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
                 by=_sender(trace, step, name),
                 message=trace.messages[last - 1],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
-                expected=f"row {step.name} of the sequence after row {due[-1][0]}",
+                expected=f"row {step.name} of the sequence after row {needed[-1]}",
             )
+
+
+def _subjects(trace: Trace, step: Step) -> Sequence[str]:
+    """Name those whom a row may be about."""
+    ends = {step.sender, step.receiver}
+    if GRID_NODE in ends:
+        return trace.actors(GRID_NODE)
+    if not ends <= set(AGENTS):
+        return trace.actors(PARTICIPANT)
+    upper = step.sender if step.actions[0].startswith("on_") else step.receiver
+    above = agent_above(trace)
+    return [one for one in trace.actors(AGGREGATOR) if trace.role(above.get(one)) == upper]
+
+
+def _moved_on(trace: Trace, row: str, name: str) -> int | None:
+    """Find when a row moved the flow on for somebody, or for all of another kind beside it."""
+    first = _fulfilled(trace)
+    if (row, name) in first:
+        return first[row, name]
+    others = [first.get((row, one)) for one in _others(trace, row, name)]
+    numbers = [number for number in others if number is not None]
+    return max(numbers) if numbers and len(numbers) == len(others) else None
 
 
 def _asking(trace: Trace, step: Step) -> list[str]:
@@ -335,8 +406,10 @@ def _asking(trace: Trace, step: Step) -> list[str]:
 
 
 def _sender(trace: Trace, step: Step, name: str) -> str | None:
-    if step.sender == PARTICIPANT:
+    if step.sender in (PARTICIPANT, trace.role(name)):
         return name
+    if step.sender in AGENTS and trace.role(agent_above(trace).get(name)) == step.sender:
+        return agent_above(trace)[name]
     actors = trace.actors(step.sender)
     return actors[0] if actors else None
 
