@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import re
 import shlex
+from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from pytest_bdd.parser import render_string
 from gridwitness.editions import editions
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
+from gridwitness.mocks.market import fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from gridwitness.mocks.grid_node import Place
     from gridwitness.mocks.market import Below
     from gridwitness.plan import Casting
+    from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
+    from gridwitness.views import Due, Interval, MeterReading, Source, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -90,6 +94,48 @@ def broken(casting: Casting) -> tuple[str, Conduct] | None:
 def sequence() -> tuple[Step, ...]:
     """The expected message sequence; a Given may state one."""
     return ()
+
+
+@pytest.fixture
+def terms() -> dict[str, tuple[Term, ...]]:
+    """What each role states; a Given may say so."""
+    return {}
+
+
+@pytest.fixture
+def dues() -> tuple[Due, ...]:
+    """Who is to pay whom; a Given may say so."""
+    return ()
+
+
+@pytest.fixture
+def readings() -> tuple[tuple[Source, MeterReading], ...]:
+    """What the meters will register, by the name that formulas use; a Given may say so."""
+    return ()
+
+
+@pytest.fixture
+def tariff() -> dict[str, object] | None:
+    """The tariff in force; a Given may state one."""
+    return None
+
+
+@pytest.fixture
+def session() -> tuple[ChargingPeriod, ...]:
+    """The periods of a charging session; a Given may state them."""
+    return ()
+
+
+@pytest.fixture
+def interval(duration_h: Fraction) -> Interval:
+    """When is delivered: at any time, unless a Given says when."""
+    return fresh_interval(duration_h)
+
+
+@pytest.fixture
+def duration_h() -> Fraction:
+    """How long is delivered; a Given may say so."""
+    return Fraction(1)
 
 
 @pytest.fixture

@@ -57,13 +57,21 @@ class Hearing:
         self.faults += ["".join(traceback.format_exception(fault)) for fault in faults]
 
     def demand(self, chosen: Iterable[Rule]) -> None:
-        """Demand that some rules were exercised and kept; raises Red otherwise."""
+        """Demand that some rules were exercised and kept; raises Red otherwise.
+
+        What need not be stated is judged at whoever states it: there it is enough that the
+        exchange exercised the rule at all.
+        """
         if self.judgement is None:
             raise Untestable("nothing was played before something is demanded of it")
+        if self.faults:
+            raise HarnessFault("\n".join(self.faults))
         wanted = {rule.id: rule for rule in chosen if self._applies(rule)}
         findings = [f for f in self.judgement.findings if f.rule in wanted]
         for rule in wanted.values():
-            if not self.judgement.exercised[rule.id] and rule.id not in self._absent:
+            judged = self.judgement
+            shown = (judged.examined if rule.when_stated else judged.exercised)[rule.id]
+            if not shown and rule.id not in self._absent:
                 self._untested[rule.id] = rule
         self._raise(findings, [r for r in self._untested.values() if r.id in wanted])
 

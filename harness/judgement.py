@@ -61,12 +61,14 @@ class Judgement:
     """What one trace shows.
 
     verdicts holds one word a rule of the edition; a rule that examined nothing is
-    missing. exercised counts what each rule examined of the participant under test.
+    missing. exercised counts what each rule examined of the participant under test,
+    examined of anybody.
     """
 
     findings: tuple[Finding, ...]
     verdicts: Mapping[str, Verdict]
     exercised: Mapping[str, int]
+    examined: Mapping[str, int]
 
     @property
     def verdict(self) -> Verdict:
@@ -118,13 +120,15 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
     findings: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     exercised: dict[str, int] = {}
+    examined: dict[str, int] = {}
     parts = trace.specification.parts(trace.scene.dialect) if trace.specification else ()
     roles = [trace.role(subject)] if subject else list(trace.scene.roles.values())
     for rule in rules().values():
         if rule.id not in edition.rules:
             continue
         if not rule.applies_beside(parts):
-            verdicts[rule.id], exercised[rule.id] = "not_applicable", 0
+            verdicts[rule.id] = "not_applicable"
+            exercised[rule.id] = examined[rule.id] = 0
             continue
         lenient = trace.scene.strictness == "deployed" and rule.id in edition.deployed
         outcomes, broken = _examine(rule, trace)
@@ -139,7 +143,7 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
             found.append(_our_fault(rule, broken))
         findings += found
         mine = [item for item in outcomes if subject in (None, item.actor)]
-        exercised[rule.id] = len(mine)
+        exercised[rule.id], examined[rule.id] = len(mine), len(outcomes)
         applies = any(map(rule.can_judge, roles)) and (mine or not rule.when_stated)
         if found:
             verdicts[rule.id] = gravest(finding.verdict for finding in found)
@@ -147,7 +151,7 @@ def judge(trace: Trace, subject: str | None) -> Judgement:
             verdicts[rule.id] = "passed" if mine else "untestable"
         else:
             verdicts[rule.id] = "not_applicable"
-    return Judgement(tuple(findings), verdicts, exercised)
+    return Judgement(tuple(findings), verdicts, exercised, examined)
 
 
 def _examine(rule: Rule, trace: Trace) -> tuple[list[Outcome], str]:

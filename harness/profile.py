@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 SEATS = {
     "clearing-agent": "clearing agent",
     "market-participant": "market participant",
+    "consumer": "consumer",
+    "prosumer": "prosumer",
+    "ev-app": "ev app",
+    "charging-operator": "charging operator",
     "grid-node": "grid node",
     "aggregator": "aggregator",
 }

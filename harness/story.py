@@ -25,9 +25,12 @@ AGENTS = (AGENT, AGGREGATOR)
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
 
-BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, GRID_NODE, CHARGING_OPERATOR, CATALOGUE, BAP_AND_BPP)
+MARKET = (PARTICIPANT, AGENT, UTILITY, AGGREGATOR, BAP, BPP, BAP_AND_BPP)
+"""Who may take part in a market that clears."""
+
+BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, BAP_AND_BPP)
 ASKING = (PARTICIPANT, EV_APP, CONSUMER, BAP, *BOTH)
-ASKED = (BPP, *BOTH)
+ASKED = (CHARGING_OPERATOR, GRID_NODE, CATALOGUE, BPP, *BOTH)
 """Who sends requests, and who answers them by callbacks; some do both."""
 
 
@@ -94,27 +97,44 @@ def accepted(message: Message) -> bool:
     return message.deliberate is None and ack is not None and not message.ends_here
 
 
+@once
+def protagonists(trace: Trace) -> tuple[str, ...]:
+    """Name the actors each of whom the sequence is played for: those who begin it.
+
+    Where one alone begins it with several others, it is played for each of these.
+    """
+    if not trace.scene.sequence:
+        return tuple(trace.actors(PARTICIPANT))
+    first = trace.scene.sequence[0]
+    asking, asked = trace.actors(first.sender), trace.actors(first.receiver)
+    return tuple(asked if len(asking) == 1 < len(asked) else asking)
+
+
 def participant_of(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about: a party to it, or named or metered in it."""
+    leads = protagonists(trace)
     for actor in (message.sender, message.receiver):
-        if trace.role(actor) == PARTICIPANT:
+        if actor in leads:
             return actor
     contract = message.reading.contract
     if contract is None:
         return None
     by_id = _participants(trace).get(contract.participant_id)
-    return by_id or offered_meters(trace).get(contract.meter_id)
+    return (
+        by_id
+        or offered_meters(trace).get(contract.meter_id)
+        or _contracts(trace).get(contract.contract_id)
+        or (leads[0] if len(leads) == 1 and message.reading.deal else None)
+    )
 
 
 def subject_of(trace: Trace, message: Message) -> str | None:
     """Find whom a message is about: a participant, a grid node, or who sent a curve up."""
-    name = participant_of(trace, message)
-    if name is not None:
-        return name
     ends = (message.sender, message.receiver)
     nodes = [actor for actor in ends if trace.role(actor) == GRID_NODE]
-    if nodes:
-        return nodes[0]
+    name = nodes[0] if nodes else participant_of(trace, message)
+    if name is not None:
+        return name
     lower = message.receiver if message.is_callback else message.sender
     others = [actor for actor in ends if trace.role(actor) in AGENTS]
     return lower if trace.role(lower) == AGGREGATOR and len(others) == len(ends) else None
@@ -156,7 +176,19 @@ def agent_above(trace: Trace) -> dict[str | None, str | None]:
 @once
 def _participants(trace: Trace) -> dict[str | None, str]:
     """Give the participants' names by subscriber id."""
-    return {trace.scene.ids.get(name): name for name in reversed(trace.actors(PARTICIPANT))}
+    return {trace.scene.ids.get(name): name for name in reversed(protagonists(trace))}
+
+
+@once
+def _contracts(trace: Trace) -> dict[str | None, str]:
+    """Give the protagonists by the contracts that they speak of themselves."""
+    leads, found = protagonists(trace), dict[str | None, str]()
+    for message in trace.beckn:
+        deal = message.reading.deal
+        lead = next((who for who in (message.sender, message.receiver) if who in leads), None)
+        if deal is not None and deal.contract_id is not None and lead is not None:
+            found.setdefault(deal.contract_id, lead)
+    return found
 
 
 @once

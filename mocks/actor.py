@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness import signing
 from gridwitness.acks import Refusal, write_ack
@@ -41,7 +41,7 @@ from gridwitness.views import (
 from gridwitness.wire import json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from gridwitness.editions import Edition
     from gridwitness.signing import Signer
@@ -58,6 +58,9 @@ SECOND_CHANCE_S = 0.5
 
 CLOCKS_DIFFER_S = 5
 """How far the clocks of two parties may be apart."""
+
+REST_S = 1.0
+"""How long actors may still be busy after the last answer; only a stuck one needs it."""
 
 UNVERIFIED = frozenset(
     (
@@ -116,8 +119,8 @@ class Say:
 class Actor:
     """See the module's head. Subclasses name their role and the actions they handle."""
 
-    role: ClassVar[str]
-    side: ClassVar[str]
+    role: str
+    side: str
     kind: Kind = "beckn"
     methods: tuple[str, ...] = ("POST",)
 
@@ -316,10 +319,15 @@ class Actor:
     async def _act(self, message: Message) -> None:
         if message.is_callback:
             self._deliver(message, message)
+            await self.heard(message)
             return
         handler = self.handlers().get(message.action)
         if handler is not None and message.dialect in self.setting.tongues:
             await handler(message)
+
+    async def heard(self, callback: Message) -> None:
+        """Act on a callback that was accepted, whoever waits for it."""
+        del callback
 
     def _deliver(self, callback: Message, usable: Message | None) -> None:
         """Hand a callback to whoever waits in its transaction; None tells that it was refused."""
@@ -536,6 +544,33 @@ class Actor:
             await self._send(answer, say, dialect, caller, chained_to=request, wait_s=None)
         return sent
 
+    async def push(
+        self,
+        action: str,
+        whom: Record,
+        say: Say,
+        *,
+        dialect: str,
+        transaction_id: str,
+    ) -> bool:
+        """Tell, by a callback that nobody asked for, what is new; whether it was accepted."""
+        if action in self.conduct.silent_on:
+            return False
+        envelope = Envelope(
+            action=action,
+            version=VERSION,
+            bap_id=whom.subscriber_id,
+            bap_uri=whom.url,
+            bpp_id=self.id,
+            bpp_uri=self.uri,
+            transaction_id=transaction_id,
+            message_id=self._message_id(),
+            timestamp=_now(),
+            ttl=TTL,
+        )
+        sent = await self._send(envelope, say, dialect, whom, wait_s=None)
+        return sent.ack is not None and not sent.ends_here
+
     async def _send(  # noqa: PLR0913 (the parts of one message)
         self,
         envelope: Envelope,
@@ -649,3 +684,11 @@ def error(code: str, text: str) -> Say:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def rest(actors: Sequence[Actor]) -> None:
+    """Let every actor finish what it is doing: a callback is answered after it is acted on."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + REST_S
+    while any(actor.is_busy for actor in actors) and loop.time() < end_s:
+        await asyncio.gather(*(actor.rest(end_s - loop.time()) for actor in actors))

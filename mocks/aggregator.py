@@ -14,7 +14,7 @@ import uuid
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.mocks.actor import CLEARING_TTL, Say, error
 from gridwitness.mocks.clearing_agent import ClearingAgent, Market
@@ -43,7 +43,7 @@ FINEST = 9
 class Aggregator(ClearingAgent):
     """Plays an aggregator; node_id is where those stand who send it their curves."""
 
-    role: ClassVar[str] = AGGREGATOR
+    role = AGGREGATOR
 
     def __init__(  # noqa: PLR0913 (an actor, and what an aggregator knows)
         self,

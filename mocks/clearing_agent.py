@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
 from gridwitness.dialects.grid import (
@@ -148,8 +148,8 @@ class Market:
 class ClearingAgent(Actor):
     """Plays the clearing agent."""
 
-    role: ClassVar[str] = "clearing agent"
-    side: ClassVar[str] = "BPP"
+    role = "clearing agent"
+    side = "BPP"
 
     def __init__(
         self, setting: Setting, name: str, signer: Signer, conduct: Conduct = RIGHT

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
 from gridwitness.dialects.grid import read_setpoint_kw, write_node_state
@@ -63,8 +63,8 @@ class Place:
 class GridNode(Actor):
     """Plays one node of a grid."""
 
-    role: ClassVar[str] = GRID_NODE
-    side: ClassVar[str] = "BPP"
+    role = GRID_NODE
+    side = "BPP"
 
     def __init__(  # noqa: PLR0913 (an actor, and what a node knows)
         self,

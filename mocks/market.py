@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.errors import UserError
+from gridwitness.mocks.actor import rest
 from gridwitness.mocks.aggregator import Aggregator
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
@@ -52,9 +53,6 @@ BEFORE, AFTER = "before", "after"
 
 LATE_S = 0.25
 """How long the last participant may keep the market waiting: time enough to clear too early."""
-
-REST_S = 1.0
-"""How long actors may still be busy after the last answer; only a stuck one needs it."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def play(
     try:
         records = {one.name: agents.get(one.name) or record for one in participants}
         wire.call(_run, participants, records, interval, utility, cast, scene.dialect)
-        wire.call(_rest, actors)
+        wire.call(rest, actors)
     finally:
         for actor in actors:
             wire.call(actor.leave)
@@ -225,14 +223,6 @@ def _above(sandbox: Sandbox, name: str) -> str:
     if name == AGENT and sandbox.outsider is not None:
         return sandbox.outsider.record.subscriber_id
     return sandbox.signer(name).subscriber_id
-
-
-async def _rest(actors: list[Actor]) -> None:
-    """Let every actor finish what it is doing: a callback is answered after it is acted on."""
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + REST_S
-    while any(actor.is_busy for actor in actors) and loop.time() < end_s:
-        await asyncio.gather(*(actor.rest(end_s - loop.time()) for actor in actors))
 
 
 async def _run(  # noqa: PLR0913 (who takes part, and when)

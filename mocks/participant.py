@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.mocks.actor import CLEARING_TTL, TTL, Actor, Say
 from gridwitness.mocks.conduct import RIGHT, Conduct
@@ -40,8 +40,8 @@ class Wish:
 class MarketParticipant(Actor):
     """Plays one participant of one market; `contract` is what is agreed so far."""
 
-    role: ClassVar[str] = "market participant"
-    side: ClassVar[str] = "BAP"
+    role = "market participant"
+    side = "BAP"
 
     def __init__(  # noqa: PLR0913 (an actor, and what a participant knows)
         self,

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from gridwitness.dialects.grid import (
     read_command,
@@ -53,8 +53,8 @@ class Meter:
 class Utility(Actor):
     """Plays the grid operator of one network for one market."""
 
-    role: ClassVar[str] = "utility"
-    side: ClassVar[str] = "BPP"
+    role = "utility"
+    side = "BPP"
 
     def __init__(  # noqa: PLR0913 (an actor, and what a utility knows)
         self,

@@ -7,18 +7,24 @@ sentences.
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
+from gridwitness.dialects.blocks import typed
 from gridwitness.errors import UserError
 from gridwitness.mocks.grid_node import Place
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.utility import Meter
+from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
+from gridwitness.reference_impl.tariff import ChargingPeriod
 from gridwitness.trace import Step
-from gridwitness.views import OfferCurve
+from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,4 +155,137 @@ def place(row: Mapping[str, str]) -> Place:
         load_percent=number("load", "percent"),
         base_price=number("base price (INR/kWh)"),
         adder_per_percent=number("adder per percent (INR/kWh)"),
+    )
+
+
+# -- exchanges --------------------------------------------------------------------------
+
+DAY = date(2031, 5, 12)
+"""The day on which exchanges with a time of day are played: a Monday."""
+
+MINUTE = timedelta(minutes=1)
+ZONE = ZoneInfo("Asia/Kolkata")
+
+
+def party(row: Row) -> Party:
+    """Read who takes part in an exchange."""
+    return Party(row["name"], row["role"], row.get("meter") or None)
+
+
+def terms(table: Sequence[Row]) -> dict[str, tuple[Term, ...]]:
+    """Read what each role states: '6.50 INR/kWh', '10 kWh', '0.02'."""
+    found: dict[str, tuple[Term, ...]] = {}
+    for row in table:
+        match = re.fullmatch(rf"({_NUMBER})(?: (\S+))?", row["value"])
+        if match is None:
+            raise UserError(
+                f"{row['value']!r} is no quantity", where="the terms", mend="write '6.50 INR/kWh'"
+            )
+        one = Term(name=row["term"], value=Decimal(match[1]), unit=match[2])
+        found[row["role"]] = (*found.get(row["role"], ()), one)
+    return found
+
+
+def due(row: Row) -> Due:
+    """Read who pays whom, and by which formula."""
+    return Due(payer=row["from"], payee=row["to"], kind=row["kind"], formula=row["formula"])
+
+
+def reading(row: Row) -> tuple[Source, MeterReading]:
+    """Read what a meter registers, and the name that formulas have for it."""
+    start, end = row.get("from", ""), row.get("until", "")
+    return (
+        Source(name=row["name"], kind="METER_READING", meter_id=row["meter"]),
+        MeterReading(
+            meter_id=row["meter"],
+            energy_kwh=quantity(row["energy"], "kWh"),
+            start=instant(start).isoformat() if start else None,
+            end=instant(end).isoformat() if end else None,
+        ),
+    )
+
+
+def sources(
+    readings: Sequence[tuple[Source, MeterReading]], *, session: Sequence[ChargingPeriod]
+) -> tuple[Source, ...]:
+    """Give every source once, in order; a session's cost is called bill."""
+    named = tuple(dict.fromkeys((s.name, s.kind, s.meter_id) for s, _ in readings))
+    found = tuple(Source(name=name, kind=kind, meter_id=meter) for name, kind, meter in named)
+    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD")) if session else found
+
+
+def instant(text: str) -> datetime:
+    """Read a time of the day of the exchange: '17:30', or '01:15 next day'."""
+    match = re.fullmatch(r"(\d\d):(\d\d)( next day)?", text)
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
+        raise UserError(
+            f"{text!r} is no time of day", where="a table", mend="write '17:30' or '01:15 next day'"
+        )
+    day = DAY + timedelta(days=1) if match[3] else DAY
+    return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
+
+
+def interval(start: str, end: str) -> Interval:
+    """Read a delivery from one time of day to another."""
+    begin, until = instant(start), instant(end)
+    if until <= begin:
+        raise UserError(
+            f"a delivery from {start} to {end} has no length",
+            where="a sentence of the feature",
+            mend="write a later end",
+        )
+    return Interval(start=begin.isoformat(), duration_h=Fraction((until - begin) / MINUTE) / 60)
+
+
+def tariff(table: Sequence[Row]) -> dict[str, object]:
+    """Read a tariff: a row an element, with one price; the first that applies is in force."""
+    return typed(
+        "Tariff",
+        {
+            "tariffId": "tariff",
+            "currency": "INR",
+            "timeZone": str(ZONE),
+            "elements": [_element(row) for row in table],
+        },
+    )
+
+
+_UNITS = {"ENERGY": "INR/kWh", "TIME": "INR/h", "PARKING_TIME": "INR/h", "FLAT": "INR"}
+
+
+def _element(row: Row) -> dict[str, object]:
+    kind = row["dimension"].upper().replace(" ", "_")
+    if kind not in _UNITS:
+        raise UserError(
+            f"{row['dimension']!r} is no dimension of a tariff",
+            where="the tariff",
+            mend="write energy, time, parking time or flat",
+        )
+    component: dict[str, object] = {"type": kind, "price": quantity(row["price"], _UNITS[kind])}
+    if row.get("VAT"):
+        component["vat"] = quantity(row["VAT"].replace("%", " %"), "%")
+    if row.get("step"):
+        component["stepSize"] = int(row["step"].partition(" ")[0])
+    limits: dict[str, object] = {
+        key: row[column]
+        for column, key in (("from", "startTime"), ("until", "endTime"))
+        if row.get(column)
+    }
+    limits |= {
+        key: quantity(row[column], "kWh")
+        for column, key in (("from energy", "minKWh"), ("to energy", "maxKWh"))
+        if row.get(column)
+    }
+    if row.get("days"):
+        limits["dayOfWeek"] = [day.strip().upper() for day in row["days"].split(",")]
+    return {"priceComponents": [component]} | ({"restrictions": limits} if limits else {})
+
+
+def period(row: Row) -> ChargingPeriod:
+    """Read a period of a charging session; a car that is 'full' is parked."""
+    return ChargingPeriod(
+        instant(row["from"]),
+        instant(row["until"]),
+        quantity(row["energy"], "kWh"),
+        parked=row.get("car") == "full",
     )

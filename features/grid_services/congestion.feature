@@ -13,8 +13,8 @@ Feature: A transformer's limits and its adder make the price of a place
       | 2   | clearing agent     | market participant | on_discover | offer                                      | 1              |
       | 3   | market participant | clearing agent     | init        | offer curve                                | 2              |
       | 4   | clearing agent     | utility            | init        | requested power                            | 3              |
-      | 5   | utility            | clearing agent     | on_init     | approval, charges, node                    | 4              |
-      | 6   | clearing agent     | market participant | on_init     | approval, charges, node                    | 5              |
+      | 5   | utility            | clearing agent     | on_init     | approval, charges                          | 4              |
+      | 6   | clearing agent     | market participant | on_init     | approval, charges                          | 5              |
       | 7   | market participant | clearing agent     | confirm     | offer curve                                | 6              |
       | 8   | clearing agent     | grid node          | discover    | interval                                   | all 7          |
       | 9   | grid node          | clearing agent     | on_discover | grid node                                  | 8              |

@@ -117,7 +117,7 @@ def read_deal(block: Cursor) -> Deal | None:
         status=(block / "status").text(),
         interval=read_window(inputs / "tradeWindow", "startTime", "duration"),
         roles=roles,
-        dues=tuple(_read_dues(flows / "flows")) if isinstance(flows.value, dict) else (),
+        dues=tuple(_read_dues(flows)),
         sources=tuple(_read_sources(block / "telemetrySources")),
         minor_unit=_minor_unit(inputs / "minorUnit"),
         rounding=_rounding(inputs / "rounding"),
@@ -168,7 +168,11 @@ def _read_terms(terms: Cursor) -> Iterator[Term]:
 
 
 def _read_dues(flows: Cursor) -> Iterator[Due]:
-    for item in flows.items():
+    """Read the payments; a list, or as the drafts have it an object around one."""
+    inner = flows / "flows"
+    for item in (inner or flows).items():
+        if not item / "formula":
+            continue  # a list of what is left to each party
         texts = [(item / key).need_text() for key in ("from", "to", "formula")]
         if all(text is not None for text in texts):
             payer, payee, formula = (text or "" for text in texts)
@@ -234,14 +238,12 @@ def _write_source(source: Source) -> dict[str, Json]:
     )
 
 
-def _write_dues(deal: Deal, spell: Spell) -> dict[str, Json] | None:
-    if not deal.dues:
-        return None
+def _write_dues(deal: Deal, spell: Spell) -> list[Json] | None:
     flows: list[Json] = [
         {"from": spell(d.payer), "to": spell(d.payee), "kind": d.kind, "formula": d.formula}
         for d in deal.dues
     ]
-    return {"flows": flows, "netZero": True}
+    return flows or None
 
 
 def _window(interval: Interval | None) -> dict[str, Json] | None:

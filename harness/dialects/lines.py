@@ -16,6 +16,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
+import simplejson
+
 from gridwitness.views import Stated
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def _order_offer(offer: dict[str, Json], at: str) -> Iterator[Stated]:
     yield from _window("validity", name, offer, "beckn:validity", at)
     yield from _window("delivery", name, inner, "beckn:timeWindow", inside)
     yield from _text("meter", name, inner, "sourceMeterId", inside)
+    yield from _deal(_object(inner.get("contract")), f"{inside}/contract")
 
 
 def _order_price(of: str, price: Json, at: str) -> Iterator[Stated]:
@@ -102,6 +105,7 @@ def _order(order: dict[str, Json], at: str) -> Iterator[Stated]:
     yield from _period(
         _object(inputs.get("tradeWindow")), "startTime", f"{inside}/inputParameters/tradeWindow"
     )
+    yield from _deal(block, inside)
     for pointer, role in _entries(block, "roles", inside):
         yield from _order_role(role, pointer)
     for key, name in (("utilityIdBuyer", "buyer's utility"), ("utilityIdSeller", "seller's")):
@@ -186,6 +190,7 @@ def _contract_offer(offer: dict[str, Json], at: str) -> Iterator[Stated]:
     yield from _window("validity", name, offer, "validity", at)
     table = _object(inner.get("commitmentAttributes"))
     yield from _series(name, table, f"{inside}/commitmentAttributes")
+    yield from _deal(_object(inner.get("contract")), f"{inside}/contract")
 
 
 def _resource(resource: dict[str, Json], at: str) -> Iterator[Stated]:
@@ -206,6 +211,7 @@ def _contract(contract: dict[str, Json], at: str) -> Iterator[Stated]:
         name = _name(settlement, pointer)
         yield from _text("settlement state", name, settlement, "status", pointer)
     terms, inside = _object(contract.get("contractAttributes")), f"{at}/contractAttributes"
+    yield from _deal(terms, inside)
     for pointer, role in _entries(terms, "roles", inside):
         if isinstance(name := role.get("role"), str):
             yield from _text("party", name, role, "participantId", pointer)
@@ -287,6 +293,24 @@ def _rows(column: list[Json]) -> Table:
 
 
 # -- what both share --------------------------------------------------------------------
+
+
+def _deal(block: dict[str, Json], at: str) -> Iterator[Stated]:
+    """Read what the contract block of a deal agrees: terms by role, formulas, the tariff."""
+    for pointer, role in _entries(block, "roles", at):
+        inputs, place = _object(role.get("roleInputs")), f"{pointer}/roleInputs"
+        for inner, term in _entries(inputs, "terms", place):
+            value = _plain(term.get("value"))
+            if value is not None:
+                of = f"{term.get('name')} of {role.get('role')}"
+                yield Stated("term", of, (value, str(term.get("unit"))), f"{inner}/value")
+    for pointer, flow in _entries(block, "revenueFlows", at):
+        of = f"{flow.get('kind')} from {flow.get('from')} to {flow.get('to')}"
+        yield from _text("formula", of, flow, "formula", pointer)
+    tariff = block.get("tariff")
+    if isinstance(tariff, dict):
+        written = simplejson.dumps(tariff, use_decimal=True, sort_keys=True, default=str)
+        yield Stated("tariff", "", written, f"{at}/tariff")
 
 
 def _object(value: Json) -> dict[str, Json]:

@@ -45,6 +45,7 @@ FAMILIES = (
     "specification",
     "lifecycle",
     "lineage",
+    "billing",
 )
 """The modules that define rules; a test holds the list complete."""
 

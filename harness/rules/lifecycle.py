@@ -166,7 +166,7 @@ def order_state_fits(trace: Trace) -> Iterator[Outcome]:
             yield _follows(message, machine, said, before)
 
 
-@rule("LIF-005", "MUST", source=PATHS)
+@rule("LIF-005", "MUST", source=PATHS, when_stated=True)
 def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
     """An action comes only after what it needs: another action, or the end of the contract.
 
@@ -286,7 +286,13 @@ class _Ends:
                 self._ended.setdefault(transaction, machine.ends[cast("str", said.value)])
 
 
-@rule("LIF-007", "MUST", source=f"{PATHS}: CANCELLED and COMPLETE are ends", judges=ASKED)
+@rule(
+    "LIF-007",
+    "MUST",
+    source=f"{PATHS}: CANCELLED and COMPLETE are ends",
+    judges=ASKED,
+    when_stated=True,
+)
 def nothing_moves_what_has_ended(trace: Trace) -> Iterator[Outcome]:
     """After a contract was cancelled or completed nothing comes that would move it again."""
     over = _Ends()

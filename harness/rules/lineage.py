@@ -23,7 +23,7 @@ from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.envelope import is_dated_ahead
-from gridwitness.story import ASKED, PARTICIPANT, story
+from gridwitness.story import ASKED, MARKET, PARTICIPANT, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -337,13 +337,18 @@ def quantity_is_carried(trace: Trace) -> Iterator[Outcome]:
     yield from _carried(trace, "quantity", "unit", "unit text")
 
 
-@rule("LIN-005", "MUST", source=f"{CORE}, PriceSpecification; {TABLE}")
+@rule("LIN-005", "MUST", source=f"{CORE}, PriceSpecification; {TABLE}", when_stated=True)
 def price_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A price and its currency stay as offered, unless the provider quotes anew."""
     yield from _carried(trace, "price", "currency")
 
 
-@rule("LIN-006", "MUST", source=f"{CORE}, TimePeriod; beckn/DEG, EnergyTradeOffer; {TABLE}")
+@rule(
+    "LIN-006",
+    "MUST",
+    source=f"{CORE}, TimePeriod; beckn/DEG, EnergyTradeOffer; {TABLE}",
+    when_stated=True,
+)
 def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
     """The window of delivery and that of an offer's validity stay as offered and chosen.
 
@@ -438,7 +443,12 @@ def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
             asked |= {(message.sender, message_id), (name, message_id)}
 
 
-@rule("LIN-010", "MUST", source=f"beckn/DEG, OfferCurve: insertedBy its owner; {TABLE}")
+@rule(
+    "LIN-010",
+    "MUST",
+    source=f"beckn/DEG, OfferCurve: insertedBy its owner; {TABLE}",
+    judges=MARKET,
+)
 def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
     """The curve that a participant offered is the one that it, and the agent, repeat.
 
@@ -516,3 +526,9 @@ def terms_are_repeated_as_told(trace: Trace) -> Iterator[Outcome]:
                     expected=f"the {name} of on_init",
                     pointer=again.pointer(),
                 )
+
+
+@rule("LIN-014", "MUST", source=f"beckn/DEG, EnergyContract v1; {TABLE}", when_stated=True)
+def terms_of_a_deal_are_carried(trace: Trace) -> Iterator[Outcome]:
+    """The terms, the payment formulas and the tariff of a deal stay as agreed."""
+    yield from _carried(trace, "term", "formula", "tariff")

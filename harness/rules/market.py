@@ -14,7 +14,7 @@ from gridwitness.acks import ACK
 from gridwitness.reference_impl.clearing import Quantum
 from gridwitness.reference_impl.equilibrium import Market, Tolerance, violations
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, AGENTS, UTILITY, story
+from gridwitness.story import AGENT, AGENTS, MARKET, UTILITY, story
 from gridwitness.told_market import told_markets
 from gridwitness.trace import once
 
@@ -33,7 +33,10 @@ DEG = "beckn/DEG, building blocks, market-based trading"
 
 
 @rule(
-    "MKT-001", "MUST", source="reference_impl/README.md, Offer curves; beckn/DEG, VALIDATION_RULES"
+    "MKT-001",
+    "MUST",
+    source="reference_impl/README.md, Offer curves; beckn/DEG, VALIDATION_RULES",
+    judges=MARKET,
 )
 def curve_is_valid(trace: Trace) -> Iterator[Outcome]:
     """An offer curve has a currency, rising prices, powers that do not fall, and its bounds."""
@@ -206,7 +209,7 @@ def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
         pages.setdefault(key, []).append(message)
     for answers in pages.values():
         message = answers[-1]
-        offers = [offer for page in answers for offer in page.reading.offers]
+        offers = [offer for page in answers for offer in page.reading.offers if not offer.deal]
         right = any(
             offer.pricing_model == "PAY_AS_CLEAR" and offer.clearing_agent_id and offer.interval
             for offer in offers
@@ -271,7 +274,7 @@ def _result(said: Said) -> str:
     return f"{clearing.cleared_power_kw} kW at {clearing.clearing_price_per_kwh} per kWh"
 
 
-@rule("MKT-011", "MUST", source=f"{DEG}: trade window")
+@rule("MKT-011", "MUST", source=f"{DEG}: trade window", judges=MARKET)
 def interval_is_the_one_asked_for(trace: Trace) -> Iterator[Outcome]:
     """The interval that is traded and settled is the one that was asked for.
 

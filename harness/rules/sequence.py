@@ -23,13 +23,13 @@ from gridwitness.story import (
     AGENTS,
     AGGREGATOR,
     GRID_NODE,
-    PARTICIPANT,
     UTILITY,
     accepted,
     agent_above,
     are_related,
     offered_meters,
     participant_of,
+    protagonists,
     story,
     subject_of,
 )
@@ -57,7 +57,9 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "charges": lambda said: said.contract and said.contract.charges,
     "cleared power": lambda said: said.contract and said.contract.clearing,
     "lock": lambda said: said.contract and said.contract.status == "ACTIVE",
-    "meter reading": lambda said: said.contract and said.contract.readings,
+    "meter reading": lambda said: (
+        (said.contract and said.contract.readings) or (said.deal and said.deal.readings)
+    ),
     "settlement": lambda said: said.contract and said.contract.settlement,
     "node": lambda said: said.contract and read_node_id(said.contract),
     "grid node": lambda said: any(map(read_node_state, said.offers)),
@@ -67,8 +69,38 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "offset command": lambda said: said.contract and read_command(said.contract),
     "curves": lambda said: said.request and said.request.members,
     "price, powers": lambda said: said.result and said.result.setpoints,
+    "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
+    "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
+    "payment formulas": lambda said: said.deal and said.deal.dues,
+    "quote": lambda said: said.deal and said.deal.bill and not said.deal.bill.is_due,
+    "charge detail record": lambda said: (
+        said.deal and said.deal.block("fulfilment", "chargeDetailRecord")
+    ),
+    "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
+    "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
+    "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
 }
 """What a row of the table may demand a message to carry."""
+
+SESSION = {
+    "session requested": "PENDING",
+    "session active": "ACTIVE",
+    "session stopping": "STOP",
+    "session interrupted": "INTERRUPTED",
+    "session completed": "COMPLETED",
+}
+"""The states of a charging session, as a row calls them."""
+
+
+def _session_is(state: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        return block is not None and block.data == state
+
+    return says
+
+
+CARRIES |= {word: _session_is(state) for word, state in SESSION.items()}
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:
@@ -90,24 +122,50 @@ def _has_local_price(contract: EnergyContract) -> bool:
 def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     """Tell whether the utility is asked about a meter that no participant has offered."""
     contract = message.reading.contract
-    if trace.role(message.receiver) != UTILITY or contract is None:
+    if trace.role(message.receiver) != UTILITY or contract is None or message.reading.deal:
         return False
     return contract.meter_id not in offered_meters(trace)
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
     """Find the row of the table that a message may be."""
-    roles = trace.role(message.sender), trace.role(message.receiver)
-    return _rows(trace).get((*roles, message.action))
+    return _placed(trace).get(message.number)
 
 
 @once
-def _rows(trace: Trace) -> dict[tuple[str | None, str | None, str], Step]:
-    return {
-        (step.sender, step.receiver, action): step
-        for step in reversed(trace.scene.sequence)
-        for action in step.actions
-    }
+def _placed(trace: Trace) -> dict[int, Step]:
+    """Find the row that each message may be, by its number.
+
+    Where several rows have the same sender, receiver and action, a message is the first that
+    has not come yet for its participant and whose content it carries; of none, the first that
+    has not come, or the last.
+    """
+    rows = _rows(trace)
+    placed: dict[int, Step] = {}
+    taken: set[Row] = set()
+    for message in trace.beckn:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        known = rows.get((*roles, message.action), ())
+        if len(known) > 1:
+            who = _about(trace, message)
+            left = [step for step in known if (step.name, who) not in taken]
+            fitting = (step for step in left if not _missing_content(step, message))
+            step = next(fitting, None) or next(iter(left), known[-1])
+            if accepted(message):
+                taken.add((step.name, who))
+            placed[message.number] = step
+        elif known:
+            placed[message.number] = known[0]
+    return placed
+
+
+@once
+def _rows(trace: Trace) -> dict[tuple[str | None, str | None, str], list[Step]]:
+    rows: dict[tuple[str | None, str | None, str], list[Step]] = {}
+    for step in trace.scene.sequence:
+        for action in step.actions:
+            rows.setdefault((step.sender, step.receiver, action), []).append(step)
+    return rows
 
 
 def _step(trace: Trace, message: Message) -> Step | None:
@@ -281,7 +339,9 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
     name, contract = participant_of(trace, request), request.reading.contract
     if name is None or contract is None or contract.clearing is None:
         return False
-    granted = [s.contract.approval for s in story(trace)[name].approved if s.contract.approval]
+    chapter = story(trace).get(name)
+    approved = chapter.approved if chapter else []
+    granted = [said.contract.approval for said in approved if said.contract.approval]
     limits_kw = [approval.approved_max_trade_kw for approval in granted]
     return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
 
@@ -379,7 +439,7 @@ def _subjects(trace: Trace, step: Step) -> Sequence[str]:
     if GRID_NODE in ends:
         return trace.actors(GRID_NODE)
     if not ends <= set(AGENTS):
-        return trace.actors(PARTICIPANT)
+        return protagonists(trace)
     upper = step.sender if step.actions[0].startswith("on_") else step.receiver
     above = agent_above(trace)
     return [one for one in trace.actors(AGGREGATOR) if trace.role(above.get(one)) == upper]
@@ -406,7 +466,7 @@ def _asking(trace: Trace, step: Step) -> list[str]:
 
 
 def _sender(trace: Trace, step: Step, name: str) -> str | None:
-    if step.sender in (PARTICIPANT, trace.role(name)):
+    if trace.role(name) == step.sender:
         return name
     if step.sender in AGENTS and trace.role(agent_above(trace).get(name)) == step.sender:
         return agent_above(trace)[name]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from gridwitness.mocks.defects import (
     amounts,
+    billing,
     generation,
     lifecycle,
     lineage,
@@ -28,6 +29,7 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     amounts,
+    billing,
     generation,
     lifecycle,
     lineage,

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.trace import Answer
-    from gridwitness.views import EnergyContract, Reading
+    from gridwitness.views import Deal, EnergyContract, Reading
 
     ChangeContract = Callable[[EnergyContract], EnergyContract]
+    ChangeDeal = Callable[[Deal], Deal]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ def in_contract(action: str, change: ChangeContract) -> Conduct:
         if sent != action or reading.contract is None:
             return reading
         return replace(reading, contract=change(reading.contract))
+
+    return Conduct(views=views)
+
+
+def in_deal(action: str, change: ChangeDeal) -> Conduct:
+    """Change the deal in one kind of message, if it carries one."""
+
+    def views(sent: str, reading: Reading) -> Reading:
+        if sent != action or reading.deal is None:
+            return reading
+        return replace(reading, deal=change(reading.deal))
 
     return Conduct(views=views)
 

@@ -1,0 +1,273 @@
+"""The money of a deal: what its formulas and its tariff make of what it and its delivery state.
+
+Belongs here: from the views of one deal to amounts, through reference_impl. Does not belong
+here: the arithmetic itself (reference_impl), whether somebody's amounts are right (rules).
+
+Every function reads what a stranger may have written: DealError says what cannot be computed.
+
+Source: reference_impl/README.md, Contracts and Tariffs; OCPI 2.2.1, mod_cdrs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from gridwitness.dialects.deals import camel
+from gridwitness.reference_impl import contract as agreement
+from gridwitness.reference_impl.formula import FormulaError, Quantity
+from gridwitness.reference_impl.rounding import ROUNDINGS, rounded, shared
+from gridwitness.reference_impl.tariff import (
+    ChargingPeriod,
+    Cost,
+    Tariff,
+    TariffError,
+    cost,
+    cost_of_trade,
+)
+from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.reference_impl.tariff import Amount
+    from gridwitness.views import Deal, Interval
+
+ROUNDING, MINOR_UNIT = "HALF_UP", 2
+"""How amounts are rounded where a deal does not say."""
+
+PARTS = {
+    "ENERGY": ("UNIT", "Energy"),
+    "TIME": ("FEE", "Time of charging"),
+    "PARKING_TIME": ("FEE", "Time without charging"),
+    "FLAT": ("FEE", "Flat fee"),
+}
+"""How each dimension of a tariff is called on a bill."""
+
+
+class DealError(ValueError):
+    """What a deal comes to cannot be told: a sentence that says why."""
+
+
+class Owed(NamedTuple):
+    """A payment between two parties by their ids, rounded; never negative."""
+
+    payer: str
+    payee: str
+    kind: str
+    amount: Decimal
+
+
+def rounding_of(deal: Deal) -> tuple[str, int]:
+    """Give the rounding rule and the decimals of a deal, or what holds where it states none."""
+    rounding = deal.rounding if deal.rounding in ROUNDINGS else ROUNDING
+    return rounding or ROUNDING, MINOR_UNIT if deal.minor_unit is None else deal.minor_unit
+
+
+def tariff_in(deal: Deal) -> Tariff | None:
+    """Read the tariff of a deal's contract; None where it has none. Raises DealError."""
+    block = deal.block("contract", "tariff")
+    return read_tariff(block.data) if block else None
+
+
+def read_tariff(data: object) -> Tariff:
+    """Read a Tariff block. Raises DealError."""
+    if not isinstance(data, Mapping):
+        raise DealError("the tariff is no object")
+    mapping = dict(cast("Mapping[str, object]", data))
+    zone = mapping.pop("timeZone", None)
+    try:
+        return Tariff.from_mapping(mapping | ({"time_zone": zone} if zone is not None else {}))
+    except TariffError as error:
+        raise DealError(f"the tariff cannot be read: {error}") from error
+
+
+class Record(NamedTuple):
+    """A charge detail record as far as its cost needs it: start, end, periods, stated totals."""
+
+    periods: tuple[ChargingPeriod, ...]
+    total_energy_kwh: Decimal | None
+    total_time_h: Decimal | None
+    excl_vat: Decimal | None
+    incl_vat: Decimal | None
+
+
+def record_in(deal: Deal) -> Record | None:
+    """Read the charge detail record of a deal's fulfilment. Raises DealError."""
+    block = deal.block("fulfilment", "chargeDetailRecord")
+    return read_record(block.data) if block else None
+
+
+def read_record(data: object) -> Record:
+    """Read a ChargeDetailRecord block. Raises DealError where its periods are no session."""
+    record = _members(data)
+    starts: list[datetime] = []
+    used: list[tuple[Decimal, bool]] = []
+    periods = record.get("chargingPeriods")
+    for period in cast("list[object]", periods) if isinstance(periods, list) else []:
+        members = _members(period)
+        starts.append(_instant(members.get("startDateTime")))
+        volumes = dict(_dimensions(members.get("dimensions")))
+        used.append((volumes.get("ENERGY", Decimal(0)), "PARKING_TIME" in volumes))
+    if not starts:
+        raise DealError("the charge detail record has no periods")
+    ends = [*starts[1:], _instant(record.get("endDateTime"))]
+    if any(end <= start for start, end in zip(starts, ends, strict=True)):
+        raise DealError("a period of the charge detail record ends before it starts")
+    told = _members(record.get("totalCost"))
+    return Record(
+        tuple(
+            ChargingPeriod(start, end, energy_kwh, parked=parked)
+            for start, end, (energy_kwh, parked) in zip(starts, ends, used, strict=True)
+        ),
+        _number(record.get("totalEnergy")),
+        _number(record.get("totalTime")),
+        _number(told.get("exclVat")),
+        _number(told.get("inclVat")),
+    )
+
+
+def _members(data: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", data) if isinstance(data, Mapping) else {}
+
+
+def _dimensions(data: object) -> Iterator[tuple[str, Decimal]]:
+    for item in cast("list[object]", data) if isinstance(data, list) else []:
+        kind, volume = _members(item).get("type"), _number(_members(item).get("volume"))
+        if isinstance(kind, str) and volume is not None:
+            yield kind, volume
+
+
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    number = Decimal(value)
+    return number if number.is_finite() and abs(number.adjusted()) < 30 else None  # noqa: PLR2004
+
+
+def _instant(value: object) -> datetime:
+    try:
+        read = datetime.fromisoformat(value if isinstance(value, str) else "")
+        return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise DealError(f"{value!r} is no instant") from error
+
+
+def session_cost(tariff: Tariff, periods: tuple[ChargingPeriod, ...]) -> Cost:
+    """Price a session. Raises DealError."""
+    try:
+        return cost(tariff, periods)
+    except (TariffError, ValueError, OverflowError) as error:
+        raise DealError(f"the session cannot be priced: {error}") from error
+
+
+def trade_cost(tariff: Tariff, interval: Interval, energy_kwh: Decimal) -> Cost:
+    """Price energy that is taken evenly over an interval. Raises DealError."""
+    start = _instant(interval.start)
+    try:
+        end = start + timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
+        return cost_of_trade(tariff, start, end, energy_kwh)
+    except (TariffError, ValueError, OverflowError) as error:
+        raise DealError(f"the trade cannot be priced: {error}") from error
+
+
+def invoice(deal: Deal, priced: Cost) -> Amount[Decimal]:
+    """Round what something costs as the deal declares, its VAT once."""
+    rounding, minor_unit = rounding_of(deal)
+    return priced.invoice(rounding, minor_unit, "TOTAL")
+
+
+def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) -> Bill:
+    """Write what a session or a trade costs as a bill: a part a dimension, and the VAT."""
+    _, minor_unit = rounding_of(deal)
+    total = invoice(deal, priced)
+    units = 10**minor_unit
+    exact = {kind: amount.excl_vat * units for kind, amount in priced.by_dimension.items()}
+    whole = shared(exact, int(total.excl_vat * units)) if exact else {}
+    parts = [
+        Part(kind=PARTS[kind][0], amount=Decimal(share).scaleb(-minor_unit), text=PARTS[kind][1])
+        for kind, share in whole.items()
+    ]
+    if total.incl_vat != total.excl_vat:
+        parts.append(Part(kind="TAX", amount=total.incl_vat - total.excl_vat, text="VAT"))
+    return Bill(
+        value=total.incl_vat,
+        currency=priced.tariff.currency,
+        parts=tuple(parts),
+        energy_kwh=energy_kwh,
+        is_due=is_due,
+    )
+
+
+def quantities(deal: Deal) -> dict[str, Quantity]:
+    """Give what the deal's sources came to, by name: metered energy, or the cost of a record.
+
+    A name without a value is there with None. Raises DealError.
+    """
+    found: dict[str, Quantity] = {}
+    for source in deal.sources:
+        if source.kind == "METER_READING":
+            own = [r.energy_kwh for r in deal.readings if r.meter_id == source.meter_id]
+            found[source.name] = Quantity(sum(own, Decimal(0)) if own else None, "kWh")
+        elif source.kind == "CHARGE_DATA_RECORD":
+            record, tariff = record_in(deal), tariff_in(deal)
+            unit = tariff.currency if tariff else None
+            found[source.name] = Quantity(record.incl_vat if record else None, unit)
+    return found
+
+
+def owed(deal: Deal) -> tuple[Owed, ...]:
+    """Compute every payment of a deal from what it states: rounded one by one, in their order.
+
+    Raises DealError where a formula cannot be computed.
+    """
+    rounding, minor_unit = rounding_of(deal)
+    holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
+    try:
+        computed = agreement.revenue_flows(
+            agreement.EnergyContract(
+                contract_id=deal.contract_id or "",
+                status="PENDING",
+                roles=tuple(
+                    agreement.Role(
+                        camel(role.name),
+                        role.holder_id,
+                        {term.name: Quantity(term.value, term.unit) for term in role.terms},
+                    )
+                    for role in deal.roles
+                ),
+                flows=tuple(
+                    agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
+                    for due in deal.dues
+                ),
+                parameters=quantities(deal),
+            )
+        )
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"a payment cannot be computed: {error}") from error
+    return tuple(
+        Owed(
+            holders.get(payment.payer, payment.payer),
+            holders.get(payment.payee, payment.payee),
+            due.kind,
+            rounded(Fraction(payment.amount), rounding, minor_unit),
+        )
+        for due, payment in zip(deal.dues, computed, strict=True)
+    )
+
+
+def settled(deal: Deal, currency: str) -> SettlementReport:
+    """Settle a deal: every payment, and what is left to each party. Raises DealError."""
+    flows = tuple(
+        RevenueFlow(payer=o.payer, payee=o.payee, kind=o.kind, amount=o.amount, currency=currency)
+        for o in owed(deal)
+    )
+    left: dict[str, Decimal] = {}
+    for flow in flows:
+        left[flow.payer] = left.get(flow.payer, Decimal(0)) - flow.amount
+        left[flow.payee] = left.get(flow.payee, Decimal(0)) + flow.amount
+    positions = (Position(party=who, value=value, currency=currency) for who, value in left.items())
+    return SettlementReport(flows=flows, positions=tuple(positions))

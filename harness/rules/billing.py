@@ -1,0 +1,288 @@
+"""BIL: what a deal comes to follows from what was said: terms, formulas, tariff, readings, record.
+
+Belongs here: amounts of a deal, recomputed through gridwitness.deals. Does not belong here:
+markets that clear (money), arithmetic that a single message states (amounts).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from gridwitness import deals
+from gridwitness.deals import DealError
+from gridwitness.reference_impl.rounding import exact_sum
+from gridwitness.rules import outcome, rule
+from gridwitness.trace import once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridwitness.rules import Outcome
+    from gridwitness.trace import Message, Trace
+    from gridwitness.views import Bill, Deal, RevenueFlow
+
+OCPI = "OCPI 2.2.1"
+CONTRACTS = "reference_impl/README.md, Contracts"
+DEG = "beckn/DEG, building blocks"
+
+
+@once
+def _told(trace: Trace) -> list[tuple[Message, Deal]]:
+    """Give what was said of deals, honestly and not as an error, in order."""
+    return [
+        (message, message.reading.deal)
+        for message in trace.beckn
+        if message.deliberate is None and message.reading.deal and message.reading.error is None
+    ]
+
+
+@rule(
+    "BIL-001",
+    "MUST",
+    source=f"{CONTRACTS}; {DEG}, EnergyContract v1, revenueFlows",
+    when_stated=True,
+)
+def payments_follow_their_formulas(trace: Trace) -> Iterator[Outcome]:
+    """Every payment of a settlement is what the formulas of its contract make of what it states."""
+    for message, deal in _told(trace):
+        report = deal.settlement
+        if report is None or not deal.dues:
+            continue
+        try:
+            right = Counter({(o.payer, o.payee, o.kind): Decimal(0) for o in deals.owed(deal)})
+            for one in deals.owed(deal):
+                right[one.payer, one.payee, one.kind] += one.amount
+        except DealError as error:
+            yield outcome(
+                kept=False,
+                by=message.sender,
+                message=message,
+                observed=str(error),
+                expected="a contract whose payments can be computed",
+                pointer=deal.pointer("dues"),
+            )
+            continue
+        claimed: dict[tuple[str, str, str], Decimal] = {}
+        for flow in report.flows:
+            key = flow.payer, flow.payee, flow.kind
+            claimed[key] = claimed.get(key, Decimal(0)) + flow.amount
+        wrong = [k for k in (*right, *claimed) if right.get(k, 0) != claimed.get(k, 0)]
+        key = wrong[0] if wrong else ("", "", "")
+        yield outcome(
+            not wrong,
+            by=message.sender,
+            message=message,
+            observed=_payment(key, claimed.get(key)),
+            expected=_payment(key, right.get(key)),
+            pointer=report.pointer("flows"),
+        )
+
+
+def _payment(key: tuple[str, str, str], amount: Decimal | None) -> str:
+    payer, payee, kind = key
+    told = "nothing" if amount is None else f"{amount}"
+    return f"{kind}: {told} from {payer} to {payee}"
+
+
+@rule("BIL-002", "MUST", source="reference_impl/README.md, Settlement, K2", when_stated=True)
+def positions_of_a_deal_follow_from_its_payments(trace: Trace) -> Iterator[Outcome]:
+    """What is left to each party of a deal is what it is paid less what it pays."""
+    for message, deal in _told(trace):
+        report = deal.settlement
+        if report is None or not deal.dues:
+            continue
+        right: dict[str, Decimal] = {}
+        for flow in report.flows:
+            right[flow.payer] = right.get(flow.payer, Decimal(0)) - flow.amount
+            right[flow.payee] = right.get(flow.payee, Decimal(0)) + flow.amount
+        told: dict[str, Decimal] = {}
+        for position in report.positions:
+            told[position.party] = told.get(position.party, Decimal(0)) + position.value
+        wrong = [who for who in (*right, *told) if right.get(who, 0) != told.get(who, 0)]
+        party = wrong[0] if wrong else ""
+        yield outcome(
+            not wrong,
+            by=message.sender,
+            message=message,
+            observed=f"{told.get(party, Decimal(0))} for {party}",
+            expected=f"{right.get(party, Decimal(0))}, from its payments",
+            pointer=report.pointer("positions"),
+        )
+
+
+@rule("BIL-003", "MUST", source=f"{OCPI}, mod_cdrs: total_cost; mod_tariffs", when_stated=True)
+def record_costs_what_its_tariff_says(trace: Trace) -> Iterator[Outcome]:
+    """A charge detail record costs what the tariff of its contract makes of its periods."""
+    for message, deal, pointer in _recorded(trace):
+        try:
+            record, tariff = deals.record_in(deal), deals.tariff_in(deal)
+            if record is None or tariff is None or record.incl_vat is None:
+                continue
+            right = deals.invoice(deal, deals.session_cost(tariff, record.periods))
+        except DealError as error:
+            yield _unpriced(message, error, pointer)
+            continue
+        stated = record.excl_vat, record.incl_vat
+        yield outcome(
+            record.incl_vat == right.incl_vat and record.excl_vat in (None, right.excl_vat),
+            by=message.sender,
+            message=message,
+            observed=f"{stated[0]} without and {stated[1]} with tax",
+            expected=f"{right.excl_vat} without and {right.incl_vat} with tax",
+            pointer=f"{pointer}/totalCost",
+        )
+
+
+@rule(
+    "BIL-004", "MUST", source=f"{OCPI}, mod_cdrs: total_energy, charging_periods", when_stated=True
+)
+def record_totals_its_periods(trace: Trace) -> Iterator[Outcome]:
+    """The energy of a charge detail record is the sum of its periods, which follow one another."""
+    for message, deal, pointer in _recorded(trace):
+        try:
+            record = deals.record_in(deal)
+        except DealError as error:
+            yield _unpriced(message, error, pointer)
+            continue
+        if record is None or record.total_energy_kwh is None:
+            continue
+        total_kwh = exact_sum(Decimal(str(period.energy_kwh)) for period in record.periods)
+        yield outcome(
+            total_kwh == record.total_energy_kwh,
+            by=message.sender,
+            message=message,
+            observed=f"{record.total_energy_kwh} kWh",
+            expected=f"{total_kwh} kWh, the sum of the periods",
+            pointer=f"{pointer}/totalEnergy",
+        )
+
+
+def _recorded(trace: Trace) -> Iterator[tuple[Message, Deal, str]]:
+    for message, deal in _told(trace):
+        block = deal.block("fulfilment", "chargeDetailRecord")
+        if block is not None:
+            yield message, deal, block.pointer()
+
+
+def _unpriced(message: Message, error: DealError, pointer: str) -> Outcome:
+    return outcome(
+        kept=False,
+        by=message.sender,
+        message=message,
+        observed=str(error),
+        expected="a record and a tariff that can be priced",
+        pointer=pointer,
+    )
+
+
+@rule("BIL-005", "MUST", source=f"{OCPI}, mod_cdrs: total_cost; {CONTRACTS}", when_stated=True)
+def bill_is_what_is_owed(trace: Trace) -> Iterator[Outcome]:
+    """What a customer is billed is the cost of its record, or what the formulas make it pay."""
+    for message, deal in _told(trace):
+        bill = deal.bill
+        if bill is None or not bill.is_due:
+            continue
+        try:
+            right = _owed_by_customer(deal)
+        except DealError as error:
+            yield _unpriced(message, error, bill.pointer())
+            continue
+        if right is not None:
+            yield _billed(message, bill, right)
+
+
+def _billed(message: Message, bill: Bill, right: Decimal) -> Outcome:
+    return outcome(
+        bill.value == right,
+        by=message.sender,
+        message=message,
+        observed=f"{bill.value} {bill.currency}",
+        expected=f"{right}, from what the message states",
+        pointer=bill.pointer("value"),
+    )
+
+
+def _owed_by_customer(deal: Deal) -> Decimal | None:
+    """Give what the customer has to pay; None where nothing of it is stated."""
+    record, tariff = deals.record_in(deal), deals.tariff_in(deal)
+    if record is not None and tariff is not None:
+        return deals.invoice(deal, deals.session_cost(tariff, record.periods)).incl_vat
+    if not deal.dues or (deal.sources and not deal.readings):
+        return None
+    owed = deals.owed(deal)
+    paid = exact_sum(o.amount for o in owed if o.payer == deal.customer_id)
+    return paid - exact_sum(o.amount for o in owed if o.payee == deal.customer_id)
+
+
+@rule(
+    "BIL-006",
+    "MUST",
+    source=f"{OCPI}, mod_tariffs; {DEG}, EnergyOffer v1 (tariff)",
+    when_stated=True,
+)
+def quote_is_what_the_tariff_says(trace: Trace) -> Iterator[Outcome]:
+    """A quote is what the tariff makes of the energy it is for, taken evenly over the interval."""
+    for message, deal in _told(trace):
+        bill, interval = deal.bill, deal.interval
+        if bill is None or bill.is_due or bill.energy_kwh is None or interval is None:
+            continue
+        try:
+            tariff = deals.tariff_in(deal)
+            if tariff is None:
+                continue
+            right = deals.invoice(deal, deals.trade_cost(tariff, interval, bill.energy_kwh))
+        except DealError as error:
+            yield _unpriced(message, error, bill.pointer())
+            continue
+        yield _billed(message, bill, right.incl_vat)
+
+
+@rule("BIL-007", "MUST", source=f"{DEG}, EnergyTradeDelivery: meter readings", when_stated=True)
+def readings_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
+    """A meter reading that a party was given is passed on as it was given."""
+    given: dict[tuple[str | None, str, str | None, str | None], Decimal] = {}
+    for message, deal in _told(trace):
+        for reading in deal.readings:
+            key = message.sender, reading.meter_id, reading.start, reading.end
+            heard = given.get(key)
+            if heard is not None:
+                yield outcome(
+                    reading.energy_kwh == heard,
+                    by=message.sender,
+                    message=message,
+                    observed=f"{reading.energy_kwh} kWh of meter {reading.meter_id}",
+                    expected=f"{heard} kWh, as it was told",
+                    pointer=reading.pointer("energy_kwh"),
+                )
+            told = message.receiver, reading.meter_id, reading.start, reading.end
+            given[told] = reading.energy_kwh
+    return
+
+
+@rule("BIL-008", "MUST", source=f"{DEG}, Settlement: one currency a contract", when_stated=True)
+def money_of_a_deal_is_in_one_currency(trace: Trace) -> Iterator[Outcome]:
+    """Every amount of a deal is in the currency of its tariff or of its terms."""
+    for message, deal in _told(trace):
+        flows: tuple[RevenueFlow, ...] = deal.settlement.flows if deal.settlement else ()
+        used = {flow.currency for flow in flows} | ({deal.bill.currency} if deal.bill else set())
+        stated = _currencies(deal)
+        if not used or not stated:
+            continue
+        yield outcome(
+            used <= stated,
+            by=message.sender,
+            message=message,
+            observed=", ".join(sorted(used)),
+            expected=", ".join(sorted(stated)),
+            pointer=deal.settlement.pointer("flows") if deal.settlement else deal.pointer(),
+        )
+
+
+def _currencies(deal: Deal) -> set[str]:
+    units = (term.unit or "" for role in deal.roles for term in role.terms)
+    found = {head for unit in units if len(head := unit.partition("/")[0]) == 3 and head.isupper()}  # noqa: PLR2004
+    tariff = deal.block("contract", "tariff")
+    currency = tariff.data.get("currency") if tariff and isinstance(tariff.data, dict) else None
+    return found | ({currency} if isinstance(currency, str) else set())

@@ -1,0 +1,420 @@
+"""What a row of a sequence carries: each word, and how a reference actor fills it.
+
+Belongs here: what an actor knows of a deal, and from it the content of its messages. Does not
+belong here: when a message is sent (exchange), how a word is recognised (rules.sequence.CARRIES),
+arithmetic (gridwitness.deals, reference_impl).
+
+Whatever somebody else has said already is passed on as it was said.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from gridwitness import deals
+from gridwitness.dialects.blocks import iso_duration, typed
+from gridwitness.errors import UserError
+from gridwitness.rules.sequence import SESSION
+from gridwitness.views import (
+    Bill,
+    Block,
+    Deal,
+    MeterReading,
+    Offer,
+    Part,
+    Role,
+    Source,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gridwitness.dialects.base import Json
+    from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.views import Due, Interval, Term
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who takes part: its name, its role in market words, its meter if it has one."""
+
+    name: str
+    role: str
+    meter_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a scenario says of an exchange, whoever gets to know it when.
+
+    parties: the first asks, the second answers. terms: by role. readings: what the meters will
+    register; sources: the names that formulas have for them. tariff: a Tariff block. session:
+    the periods of a charging session. ids: subscriber ids by name, once the cast is known.
+    """
+
+    parties: tuple[Party, ...]
+    interval: Interval
+    terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict[str, "tuple[Term, ...]"])
+    dues: tuple[Due, ...] = ()
+    sources: tuple[Source, ...] = ()
+    readings: tuple[MeterReading, ...] = ()
+    tariff: Mapping[str, Json] | None = None
+    session: tuple[ChargingPeriod, ...] = ()
+    currency: str = "INR"
+    rounding: str = "HALF_UP"
+    minor_unit: int = 2
+    ids: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def role_of(self, name: str | None) -> str:
+        """Give the role of a party; empty for who is none."""
+        return next((party.role for party in self.parties if party.name == name), "")
+
+    def of_role(self, role: str) -> Party | None:
+        """Give the first party of a role."""
+        return next((party for party in self.parties if party.role == role), None)
+
+    def id_of_role(self, role: str) -> str | None:
+        party = self.of_role(role)
+        return self.ids.get(party.name) if party else None
+
+    def renamed(self, old: str, new: str) -> Facts:
+        """Call a party by another name."""
+        return replace(
+            self,
+            parties=tuple(replace(p, name=new) if p.name == old else p for p in self.parties),
+        )
+
+
+@dataclass
+class Known:
+    """What one party knows of one deal: what is agreed, and what was delivered.
+
+    telling holds what the message under way tells beside what is agreed.
+    """
+
+    facts: Facts
+    party: Party
+    deal: Deal
+    readings: tuple[MeterReading, ...] = ()
+    delivered: tuple[Block, ...] = ()
+    stated: set[str] = field(default_factory=set[str])
+    telling: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    # -- hearing --------------------------------------------------------------------
+
+    def take(self, told: Deal) -> None:
+        """Take what the other side of the deal says as agreed, but for what is one's own."""
+        self._deliver(told)
+        agreed = replace(
+            told,
+            readings=(),
+            settlement=None,
+            bill=None,
+            blocks=tuple(block for block in told.blocks if block.slot == "contract"),
+            at={},
+        )
+        self.deal = agreed
+        for word in PERSISTENT:
+            if word in self.stated:
+                WORDS[word](self)
+
+    def take_from_third(self, role: str, told: Deal) -> None:
+        """Take what a third party says of itself, and what it measured."""
+        self._deliver(told)
+        theirs = told.role(role)
+        if theirs is not None:
+            self.deal = with_role(self.deal, replace(theirs, at={}))
+
+    def take_offer(self, offer: Offer) -> None:
+        """Take an offer as what is to be agreed."""
+        if offer.deal is not None:
+            self.deal = replace(
+                offer.deal,
+                offer_id=offer.offer_id,
+                interval=offer.deal.interval or self.facts.interval,
+                at={},
+            )
+
+    def _deliver(self, told: Deal) -> None:
+        self.readings = told.readings or self.readings
+        heard = {(b.slot, b.name): b for b in (*self.delivered, *told.blocks)}
+        self.delivered = tuple(b for b in heard.values() if b.slot == "fulfilment")
+
+    # -- saying ---------------------------------------------------------------------
+
+    @property
+    def own_id(self) -> str:
+        return self.facts.ids[self.party.name]
+
+    def offer(self) -> Offer:
+        """Offer what this party has to offer: the deal, the customer's role still open."""
+        customer = self.facts.parties[0]
+        deal = self._filled(self.deal)
+        roles = tuple(
+            Role(name=role.name) if role.name == customer.role else role for role in deal.roles
+        )
+        return Offer(
+            offer_id=f"offer-of-{self.own_id}",
+            provider_id=self.own_id,
+            pricing_model=None,
+            clearing_agent_id=None,
+            interval=None,
+            charges=None,
+            deal=replace(
+                deal,
+                status="PENDING",
+                contract_id=None,
+                interval=self.facts.interval,
+                roles=roles,
+                resource_id=RESOURCE,
+            ),
+        )
+
+    def said(self) -> Deal:
+        """Say what is agreed, with what this message tells beside it."""
+        self.deal = self._filled(self.deal)
+        return replace(self.deal, **self.telling)
+
+    def _filled(self, deal: Deal) -> Deal:
+        """Fill the roles that this party can fill: its own, and of who answers, all others."""
+        customer, provider = self.facts.parties[0], self.facts.parties[1]
+        for party in self.facts.parties:
+            role = deal.role(party.role) or Role(name=party.role)
+            answers = self.party == provider and party != customer
+            if party == self.party or answers:
+                holder, meter = self.facts.ids[party.name], party.meter_id or role.meter_id
+                role = replace(role, holder_id=role.holder_id or holder, meter_id=meter)
+            deal = with_role(deal, role)
+        return replace(
+            deal,
+            contract_id=deal.contract_id or str(uuid.uuid4()),
+            status=deal.status or "PENDING",
+            resource_id=deal.resource_id or RESOURCE,
+            provider_id=self.facts.ids[provider.name],
+            customer_id=self.facts.ids[customer.name],
+        )
+
+    def whole(self) -> Deal:
+        """Give the deal with all that is known of its delivery, to compute from."""
+        return replace(
+            self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
+        )
+
+    def term(self, name: str) -> Decimal | None:
+        """Find a term of any role by its name."""
+        found = (t.value for role in self.deal.roles for t in role.terms if t.name == name)
+        return next(found, None)
+
+
+RESOURCE = "energy"
+
+
+def with_role(deal: Deal, role: Role) -> Deal:
+    """Put a role in the place of the one of its name, or behind all others."""
+    if deal.role(role.name) is None:
+        return replace(deal, roles=(*deal.roles, role))
+    return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
+
+
+def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+    others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
+    return (*others, block)
+
+
+# -- the words --------------------------------------------------------------------------
+
+
+def _terms(known: Known) -> None:
+    own = known.deal.role(known.party.role) or Role(name=known.party.role)
+    terms = known.facts.terms.get(known.party.role, ())
+    known.deal = with_role(known.deal, replace(own, terms=terms))
+
+
+def _tariff(known: Known) -> None:
+    if known.facts.tariff is None:
+        raise UserError(
+            "a row carries a tariff, and none is stated",
+            where="the message sequence",
+            mend="state the tariff, or let the row carry something else",
+        )
+    block = Block(slot="contract", name="tariff", data=known.facts.tariff)
+    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+
+
+def _formulas(known: Known) -> None:
+    facts = known.facts
+    known.deal = replace(
+        known.deal,
+        dues=facts.dues,
+        sources=facts.sources,
+        rounding=facts.rounding,
+        minor_unit=facts.minor_unit,
+    )
+
+
+def _quote(known: Known) -> None:
+    """Quote what is wanted: by the tariff, or at the price."""
+    wanted_kwh, price = known.term("wanted"), known.term("price")
+    if wanted_kwh is None:
+        raise UserError(
+            "a quote needs the energy that is wanted",
+            where="the terms",
+            mend="state the term 'wanted' of who asks, in kWh",
+        )
+    tariff, interval = deals.tariff_in(known.deal), known.deal.interval
+    if tariff is not None and interval is not None:
+        priced = deals.trade_cost(tariff, interval, wanted_kwh)
+        known.telling["bill"] = deals.tariff_bill(known.deal, priced, wanted_kwh, is_due=False)
+    elif price is not None:
+        known.telling["bill"] = _line_bill(known, wanted_kwh, price, is_due=False)
+
+
+def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: bool) -> Bill:
+    exact = energy_kwh * price
+    value = exact.quantize(Decimal(1).scaleb(-known.facts.minor_unit), "ROUND_HALF_UP")
+    return Bill(
+        value=value,
+        currency=known.facts.currency,
+        parts=(Part(kind="UNIT", amount=value, text="Energy"),),
+        energy_kwh=energy_kwh,
+        price_per_kwh=price,
+        is_due=is_due,
+    )
+
+
+def _readings(known: Known) -> None:
+    known.readings = known.readings or known.facts.readings
+    known.telling["readings"] = known.readings
+
+
+def _record(known: Known) -> None:
+    """Write the charge detail record of the session, and what it costs by the tariff."""
+    block = next((b for b in known.delivered if b.name == "chargeDetailRecord"), None)
+    if block is None:
+        block = Block(slot="fulfilment", name="chargeDetailRecord", data=_charged(known))
+        known.delivered = (*known.delivered, block)
+    _tell(known, block)
+
+
+def _charged(known: Known) -> dict[str, Json]:
+    periods, tariff = known.facts.session, deals.tariff_in(known.deal)
+    if not periods or tariff is None:
+        raise UserError(
+            "a charge detail record needs a session and a tariff",
+            where="the feature",
+            mend="state the charging session and the tariff",
+        )
+    cost = deals.invoice(known.deal, deals.session_cost(tariff, periods))
+    return typed(
+        "ChargeDetailRecord",
+        {
+            "sessionId": known.deal.contract_id,
+            "startDateTime": periods[0].start.isoformat(),
+            "endDateTime": periods[-1].end.isoformat(),
+            "currency": tariff.currency,
+            "chargingPeriods": [
+                {
+                    "startDateTime": period.start.isoformat(),
+                    "dimensions": [
+                        {"type": "ENERGY", "volume": Decimal(str(period.energy_kwh))},
+                        {
+                            "type": "PARKING_TIME" if period.parked else "TIME",
+                            "volume": _hours(period),
+                        },
+                    ],
+                }
+                for period in periods
+            ],
+            "totalEnergy": sum((Decimal(str(p.energy_kwh)) for p in periods), Decimal(0)),
+            "totalTime": sum((_hours(p) for p in periods), Decimal(0)),
+            "totalCost": {"exclVat": cost.excl_vat, "inclVat": cost.incl_vat},
+        },
+    )
+
+
+def _hours(period: ChargingPeriod) -> Decimal:
+    return round(Decimal((period.end - period.start).total_seconds()) / 3600, 4)
+
+
+def _telemetry(known: Known) -> None:
+    """Tell how far the session has come: what its first period took, and the mean power."""
+    period = known.facts.session[0]
+    hours = Fraction(int((period.end - period.start).total_seconds()), 3600)
+    energy_kwh = Decimal(str(period.energy_kwh))
+    power_kw = round(Decimal(float(Fraction(energy_kwh) / hours)), 3)
+    columns = (("ENERGY", "KWH", energy_kwh), ("POWER", "KW", power_kw))
+    series = typed(
+        "TimeSeries",
+        {
+            "intervalPeriod": {"start": period.start.isoformat(), "duration": iso_duration(hours)},
+            "payloadDescriptors": [{"payloadType": k, "units": unit} for k, unit, _ in columns],
+            "intervals": [
+                {"id": 0, "payloads": [{"type": k, "values": [value]} for k, _, value in columns]}
+            ],
+        },
+    )
+    _tell(known, Block(slot="fulfilment", name="telemetry", data=series))
+
+
+def _tell(known: Known, block: Block) -> None:
+    """Tell a block in the message under way."""
+    known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
+
+
+def _session(state: str) -> Callable[[Known], None]:
+    def tell(known: Known) -> None:
+        _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+
+    return tell
+
+
+def _bill(known: Known) -> None:
+    """Bill what was delivered: by the tariff and the record, or what the customer has to pay."""
+    deal = known.whole()
+    tariff, record = deals.tariff_in(deal), deals.record_in(deal)
+    if tariff is not None and record is not None:
+        energy_kwh = sum((Decimal(str(p.energy_kwh)) for p in record.periods), Decimal(0))
+        priced = deals.session_cost(tariff, record.periods)
+        known.telling["bill"] = deals.tariff_bill(deal, priced, energy_kwh, is_due=True)
+        return
+    parts: list[Part] = []
+    for one in deals.owed(deal):
+        sign = (one.payer == deal.customer_id) - (one.payee == deal.customer_id)
+        kind = "UNIT" if one.kind == "ENERGY" else "FEE"
+        if sign:
+            parts.append(Part(kind=kind, amount=sign * one.amount, text=one.kind.capitalize()))
+    known.telling["bill"] = Bill(
+        value=sum((part.amount for part in parts), Decimal(0)),
+        currency=known.facts.currency,
+        parts=tuple(parts),
+    )
+
+
+def _settlement(known: Known) -> None:
+    known.telling["settlement"] = deals.settled(known.whole(), known.facts.currency)
+
+
+def _completed(known: Known) -> None:
+    known.deal = replace(known.deal, status="COMPLETED")
+
+
+WORDS: dict[str, Callable[[Known], None]] = {
+    "terms": _terms,
+    "tariff": _tariff,
+    "payment formulas": _formulas,
+    "quote": _quote,
+    "meter reading": _readings,
+    "charge detail record": _record,
+    "bill": _bill,
+    "settlement": _settlement,
+    "telemetry": _telemetry,
+    "completed": _completed,
+} | {word: _session(state) for word, state in SESSION.items()}
+"""How a reference actor fills each word that a row may carry."""
+
+PERSISTENT = ("terms", "tariff", "payment formulas")
+"""What is said once and holds for the whole deal."""

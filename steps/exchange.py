@@ -1,0 +1,93 @@
+"""Sentences about an exchange of any kind: its parties, what they agree, what is delivered.
+
+Belongs here: what a scenario states of a deal, that it runs. Does not belong here: a market
+that clears (market), the reading of tables (tables).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_bdd import given, parsers, when
+
+from gridwitness.mocks.exchange import play
+from gridwitness.mocks.words import Facts
+from gridwitness.steps import tables
+
+if TYPE_CHECKING:
+    from gridwitness.hearing import Hearing
+    from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.words import Party
+    from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.trace import Scene, Step
+    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+
+
+@given("the parties", target_fixture="parties")
+def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
+    rows = tables.rows(datatable, needs=["name", "role"], may=["meter"])
+    return tuple(tables.party(row) for row in rows)
+
+
+@given("the terms", target_fixture="terms")
+def the_terms(datatable: list[list[str]]) -> dict[str, tuple[Term, ...]]:
+    return tables.terms(tables.rows(datatable, needs=["role", "term", "value"], may=[]))
+
+
+@given("the payments", target_fixture="dues")
+def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
+    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=[])
+    return tuple(tables.due(row) for row in rows)
+
+
+@given("the meter readings", target_fixture="readings")
+def the_meter_readings(datatable: list[list[str]]) -> tuple[tuple[Source, MeterReading], ...]:
+    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=["from", "until"])
+    return tuple(tables.reading(row) for row in rows)
+
+
+@given("the tariff", target_fixture="tariff")
+def the_tariff(datatable: list[list[str]]) -> dict[str, object]:
+    may = ["VAT", "step", "from", "until", "days", "from energy", "to energy"]
+    return tables.tariff(tables.rows(datatable, needs=["dimension", "price"], may=may))
+
+
+@given("the charging session", target_fixture="session")
+def the_charging_session(datatable: list[list[str]]) -> tuple[ChargingPeriod, ...]:
+    rows = tables.rows(datatable, needs=["from", "until", "energy"], may=["car"])
+    return tuple(tables.period(row) for row in rows)
+
+
+@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
+def a_delivery_from_to(start: str, end: str) -> Interval:
+    return tables.interval(start, end)
+
+
+@when("the exchange runs")
+def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
+    parties: tuple[Party, ...],
+    terms: dict[str, tuple[Term, ...]],
+    dues: tuple[Due, ...],
+    readings: tuple[tuple[Source, MeterReading], ...],
+    tariff: dict[str, object] | None,
+    session: tuple[ChargingPeriod, ...],
+    interval: Interval,
+    sequence: tuple[Step, ...],
+    scene: Scene,
+    sandbox: Sandbox,
+    broken: tuple[str, Conduct] | None,
+    patience: float,
+    hearing: Hearing,
+) -> None:
+    facts = Facts(
+        parties=parties,
+        interval=interval,
+        terms=terms,
+        dues=dues,
+        sources=tables.sources(readings, session=session),
+        readings=tuple(reading for _, reading in readings),
+        tariff=tariff,
+        session=session,
+    )
+    hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))
