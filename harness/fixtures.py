@@ -33,9 +33,9 @@ from gridwitness.specification import laid_beside
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
-    from pytest_bdd.parser import ScenarioTemplate
-
     from decimal import Decimal
+
+    from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.grid_node import Place

@@ -132,7 +132,11 @@ def _market(trace: Trace, agent: str, chapters: list[Chapter]) -> ToldMarket | N
     if not bids or trace.role(agent) != AGGREGATOR:
         return ToldMarket(agent, bids, bound, states, booked, grid) if bids else None
     result = last_result(trace, agent)
-    mine = [one for one in result.setpoints if one.member_id == trace.scene.ids[agent]] if result else []
+    mine = (
+        [one for one in result.setpoints if one.member_id == trace.scene.ids[agent]]
+        if result
+        else []
+    )
     if result is None or not mine:
         return None
     price = result.local_price_per_kwh
@@ -187,7 +191,9 @@ def grid_of(states: Mapping[str, NodeState]) -> Grid:
             for limit_kw in (state.max_forward_kw, state.max_reverse_kw)
         ]
         nodes[name] = Node(_parent(states, name), *limits)
-    return Grid(nodes, {n: by for n, state in states.items() if n in nodes and (by := adder(state))})
+    return Grid(
+        nodes, {n: by for n, state in states.items() if n in nodes and (by := adder(state))}
+    )
 
 
 def _parent(states: Mapping[str, NodeState], name: str) -> str:

@@ -224,7 +224,7 @@ class Message:
 class Step:
     """One row of the expected message sequence of a flow.
 
-    sender and receiver are roles. after names the rows that must come before:
+    sender and receiver are roles. is_optional: it comes for some only. after names the rows that must come before:
     of the same participant, or of `all` participants.
     """
 
@@ -235,6 +235,7 @@ class Step:
     carries: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     after_all: tuple[str, ...] = ()
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)

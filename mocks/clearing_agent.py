@@ -353,11 +353,13 @@ class ClearingAgent(Actor):
             await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", str(problem))
             return
         if not result.cleared:
-            await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", "no price balances the market")
+            text = "no price balances the market"
+            await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", text)
             return
         currency = bids[0].curve.currency if bids else ""
         if market.desk is not None and not await market.desk.book(result, currency):
-            await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", "a flow does not go through")
+            text = "a flow does not go through"
+            await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", text)
             return
         await self._pass_down(market, result, currency)
         for entry in committed:
@@ -367,7 +369,8 @@ class ClearingAgent(Actor):
         for _ in range(self.conduct.locks):
             locks = await asyncio.gather(*(self._lock(entry, market) for entry in committed))
             if not all(locks) and not self.conduct.binds_refused_locks:
-                await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", "a trade was not locked")
+                text = "a trade was not locked"
+                await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", text)
                 return
         if not self.conduct.binds_before_lock:
             await self._bind(committed)
@@ -426,9 +429,7 @@ class ClearingAgent(Actor):
             if entry.confirm is not None:
                 await self.reply(entry.confirm, Say(contract=entry.contract))
 
-    async def _tell_all(
-        self, market: Market, committed: list[Entry], code: str, text: str
-    ) -> None:
+    async def _tell_all(self, market: Market, committed: list[Entry], code: str, text: str) -> None:
         for message in market.members.values():
             await self.reply(message, error(code, text))
         for entry in committed:
@@ -608,7 +609,7 @@ def _bill(entry: Entry, own: list[terms.Flow]) -> Bill | None:
     clearing, charges, interval = contract.clearing, contract.charges, contract.interval
     if clearing is None or charges is None or interval is None:
         return None
-    sells = clearing.cleared_power_kw > 0
+    sells = _power_kw(contract) > 0
     energy_kwh = abs(Fraction(_power_kw(contract)) * interval.duration_h)
     parts = [Part(kind="UNIT", amount=_paid(entry, own, "ENERGY"), text=BILLED["ENERGY"][1])]
     for kind in dict.fromkeys(flow.kind for flow in own if flow.kind != "ENERGY"):
@@ -682,9 +683,7 @@ def _cleared(contract: EnergyContract, result: GridClearing) -> EnergyContract:
         local_price_per_kwh=local if node or local != result.price_per_kwh else None,
     )
     blocks = (write_node_id(node),) if node else ()
-    return replace(
-        contract, clearing=clearing, blocks=(*blocks, write_setpoint(name, power_kw))
-    )
+    return replace(contract, clearing=clearing, blocks=(*blocks, write_setpoint(name, power_kw)))
 
 
 def _gathered(market: Market) -> Iterator[Bid]:

@@ -58,7 +58,7 @@ class GridDesk:
         return Grid(nodes, adders)
 
     async def look(self, node_ids: Iterable[str], *, upwards: bool) -> None:
-        """Ask nodes what they are, and upwards those above them; who does not answer is not there."""
+        """Ask nodes what they are, and upwards those above; who does not answer is not there."""
         waiting = set(node_ids) - self._states.keys()
         while waiting:
             found = await asyncio.gather(*(self._look(one) for one in sorted(waiting)))

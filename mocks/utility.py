@@ -147,7 +147,7 @@ class Utility(Actor):
         if traded is None:
             return False
         block = write_command(Command(offset_kw=offset_kw))
-        order = replace(traded, blocks=(*traded.blocks, block), at={})
+        order = replace(traded, status="ACTIVE", blocks=(*traded.blocks, block), at={})
         answer = await self.ask(
             "update",
             agent,

@@ -91,10 +91,11 @@ def curve(text: str, currency: str) -> OfferCurve:
 
 
 def step(row: Row) -> Step:
-    """Read one row of a message sequence."""
+    """Read one row of a message sequence; a question mark says that it comes for some only."""
     after = [name.strip() for name in row["after"].split(",") if name.strip()]
     return Step(
-        name=row["row"],
+        name=row["row"].removesuffix("?"),
+        is_optional=row["row"].endswith("?"),
         sender=row["from"],
         receiver=row["to"],
         actions=tuple(row["action"].split(" or ")),

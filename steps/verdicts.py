@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, then
 
+from gridwitness.errors import UserError
 from gridwitness.hearing import family
 from gridwitness.rules import rules
 
@@ -32,9 +33,20 @@ def the_market_is_in_equilibrium(hearing: Hearing) -> None:
     hearing.demand(family("MKT"))
 
 
-@then("the flows keep within the limits of the grid")
-def the_flows_keep_within_the_limits(hearing: Hearing) -> None:
-    hearing.demand(family("GRD"))
+GRID = {
+    "limits": ("GRD-001", "GRD-002", "GRD-003", "GRD-004", "GRD-005", "GRD-008", "GRD-009"),
+    "commands": ("GRD-010", "GRD-011", "GRD-012", "GRD-013", "GRD-014", "GRD-015", "GRD-016"),
+}
+"""What a grid may ask of a market, by the word for it."""
+
+
+@then(parsers.parse("the grid's {what:w} are kept"))
+def the_grid_is_kept(what: str, hearing: Hearing) -> None:
+    if what not in GRID:
+        raise UserError(
+            f"a grid has no {what}", where="a sentence of the feature", mend="limits, or commands"
+        )
+    hearing.demand([rules()[rule_id] for rule_id in GRID[what]])
 
 
 @then("every trade is locked once before it binds")

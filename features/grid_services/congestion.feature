@@ -44,7 +44,7 @@ Feature: A transformer's limits and its adder make the price of a place
     Then every message is well formed, signed and answered
     And the messages follow the sequence
     And the market is in equilibrium
-    And the flows keep within the limits of the grid
+    And the grid's limits are kept
     And every trade is locked once before it binds
     And the money balances to the last minor unit
 
@@ -61,7 +61,7 @@ Feature: A transformer's limits and its adder make the price of a place
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
-    And the flows keep within the limits of the grid
+    And the grid's limits are kept
     And the money balances to the last minor unit
 
   Scenario: Roofs below a transformer give more than it lets back
@@ -79,5 +79,5 @@ Feature: A transformer's limits and its adder make the price of a place
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
-    And the flows keep within the limits of the grid
+    And the grid's limits are kept
     And the money balances to the last minor unit

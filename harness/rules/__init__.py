@@ -45,6 +45,7 @@ FAMILIES = (
     "specification",
     "lifecycle",
     "lineage",
+    "grid",
     "billing",
 )
 """The modules that define rules; a test holds the list complete."""

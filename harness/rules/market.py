@@ -19,7 +19,7 @@ from gridwitness.told_market import told_markets
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridwitness.reference_impl.equilibrium import Violation
     from gridwitness.rules import Outcome
@@ -346,9 +346,16 @@ def _instant(text: str) -> datetime | str:
         return text
 
 
-def judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
-    """Judge the announced result of each market by some of the conditions of an equilibrium."""
+def judged(
+    trace: Trace, codes: tuple[str, ...], *, where: Callable[[ToldMarket], bool] | None = None
+) -> Iterator[Outcome]:
+    """Judge the announced result of each market by some of the conditions of an equilibrium.
+
+    where: the markets in which there is something to judge; all, if it is not given.
+    """
     for market, found in _found(trace):
+        if where is not None and not where(market):
+            continue
         broken: dict[str, Violation] = {}
         for name, violations_at_price in found.items():
             for violation in violations_at_price:

@@ -15,6 +15,7 @@ from gridwitness.reference_impl.terms import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 from gridwitness.told_market import setpoint_kw
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -210,40 +211,49 @@ def _flows(report: SettlementReport) -> list[Flow]:
 
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     """Judge the money of each agent's market by some of the conditions of a settlement."""
+    for inputs, chapters in inputs_of(trace):
+        yield from _settled_by(inputs, chapters, codes)
+
+
+@once
+def inputs_of(trace: Trace) -> list[tuple[Inputs, list[Chapter]]]:
+    """Give what each agent's market is to be settled by, and whose trades these are."""
     markets: dict[str, list[Chapter]] = defaultdict(list)
     for chapter in story(trace).values():
         if chapter.bound and chapter.settled and chapter.metered:
             markets[chapter.bound[-1].message.sender or ""].append(chapter)
-    for agent, chapters in markets.items():
-        yield from _settled_by(trace, agent, chapters, codes)
+    found = [(_inputs(trace, agent, own), own) for agent, own in markets.items()]
+    return [(inputs, own) for inputs, own in found if inputs is not None]
 
 
-def _settled_by(
-    trace: Trace, agent: str, chapters: list[Chapter], codes: tuple[str, ...]
-) -> Iterator[Outcome]:
+def _inputs(trace: Trace, agent: str, chapters: list[Chapter]) -> Inputs | None:
     trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
-    if len(trades) != len(chapters):
-        return
-    told = [chapter.settled[-1] for chapter in chapters]
     clearing, offered = chapters[0].bound[-1].contract.clearing, chapters[0].offered
     agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
     interval = offered[-1].contract.interval if offered else None
     utilities = trace.actors(UTILITY)
-    if clearing is None or not agreed or interval is None or not utilities:
-        return
-    parties = Parties(trace.scene.ids.get(agent, ""), trace.scene.ids[utilities[0]])
+    if len(trades) != len(chapters) or clearing is None or not agreed or interval is None:
+        return None
+    if not utilities:
+        return None
+    return Inputs(
+        agreed[0].terms(),
+        interval.duration_h,
+        clearing.clearing_price_per_kwh or Decimal(0),
+        trades,
+        Parties(trace.scene.ids.get(agent, ""), trace.scene.ids[utilities[0]]),
+    )
+
+
+def _settled_by(
+    inputs: Inputs, chapters: list[Chapter], codes: tuple[str, ...]
+) -> Iterator[Outcome]:
+    told, trades = [chapter.settled[-1] for chapter in chapters], inputs.trades
     claimed = _together(
         flow
         for said in told
         if said.contract.settlement
         for flow in _flows(said.contract.settlement)
-    )
-    inputs = Inputs(
-        agreed[0].terms(),
-        interval.duration_h,
-        clearing.clearing_price_per_kwh or Decimal(0),
-        trades,
-        parties,
     )
     found = settlement.audit_flows(claimed, inputs)
     broken: dict[int, Discrepancy] = {}
@@ -266,7 +276,7 @@ def _settled_by(
 def _together(flows: Iterable[Flow]) -> list[Flow]:
     """Give the flows of a whole market: a rent that runs both ways by what is left of it.
 
-    What the grid operator owes whom it commanded is no flow of the market (GRD-012).
+    What the grid operator owes whom it commanded is no flow of the market (GRD-015).
     """
     claimed = [flow for flow in flows if flow.kind != "UPLIFT"]
     rents: dict[tuple[str, str], Decimal] = defaultdict(Decimal)

@@ -417,6 +417,8 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
     for step in trace.scene.sequence:
+        if step.is_optional:
+            continue
         needed = (*step.after, *step.after_all, *_asking(trace, step))
         for name in _subjects(trace, step):
             moved = [_moved_on(trace, row, name) for row in needed]
