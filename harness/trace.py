@@ -224,8 +224,8 @@ class Message:
 class Step:
     """One row of the expected message sequence of a flow.
 
-    sender and receiver are roles. is_optional: it comes for some only. after names the rows that must come before:
-    of the same participant, or of `all` participants.
+    sender and receiver are roles. after names the rows that must come before: of the same
+    participant, or of `all` participants. is_optional: it comes for some only.
     """
 
     name: str

@@ -262,9 +262,20 @@ async def _run(  # noqa: PLR0913 (who takes part, and when)
     ]
     for phase in phases:
         if phase is status:
-            for one in participants:
-                if one.name in cast.commands:
-                    offset_kw = cast.commands[one.name]
-                    await utility.command(agents[one.name], one.wish.meter_id, offset_kw, dialect)
+            await _command(participants, agents, utility, cast, dialect)
         went_on = await asyncio.gather(*(phase(one) for one in participants))
         participants = [one for one, on in zip(participants, went_on, strict=True) if on]
+
+
+async def _command(
+    participants: list[MarketParticipant],
+    agents: Mapping[str, Record],
+    utility: Utility,
+    cast: Cast,
+    dialect: str,
+) -> None:
+    """Have the grid operator command those who are left, one after the other."""
+    for one in participants:
+        if one.name in cast.commands:
+            offset_kw, meter_id = cast.commands[one.name], one.wish.meter_id
+            await utility.command(agents[one.name], meter_id, offset_kw, dialect)

@@ -72,3 +72,8 @@ def what_was_agreed_is_carried(hearing: Hearing) -> None:
 @then(parsers.parse("the exchange keeps {rule_id:S}"))
 def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
     hearing.demand([rules()[rule_id]])
+
+
+@then("what is below sums to what is above")
+def what_is_below_sums_to_what_is_above(hearing: Hearing) -> None:
+    hearing.demand([rule for rule in rules().values() if rule.family == "AGG"])

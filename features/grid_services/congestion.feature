@@ -81,3 +81,21 @@ Feature: A transformer's limits and its adder make the price of a place
     And the market is in equilibrium
     And the grid's limits are kept
     And the money balances to the last minor unit
+
+  Scenario: A loaded transformer publishes an adder and its street pays it
+    Given the grid
+      | node        | parent      | forward limit | reverse limit | load       | base price (INR/kWh) | adder per percent (INR/kWh) |
+      | east-feeder |             | 60 kW         | 40 kW         | 40 percent | 4.10                 |                             |
+      | fir-close   | east-feeder | 20 kW         | 15 kW         | 85 percent | 4.10                 | 0.004                       |
+    And the market participants
+      | name    | meter  | sanctioned | node        | offer curve (INR/kWh)                        | metered  |
+      | car     | 100201 | 30 kW      | fir-close   | -9 kW at 4.00, -3 kW at 6.00, 0 kW at 6.00   | -6.1 kWh |
+      | roof    | 100301 | 10 kW      | fir-close   | 0 kW at 3.00, 4 kW at 5.50                   |          |
+      | battery | 100401 | 12 kW      | east-feeder | -6 kW at 3.50, 6 kW at 5.50                  |          |
+      | wind    | 100302 | 20 kW      | east-feeder | 0 kW at 2.00, 12 kW at 7.00                  |          |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And the grid's limits are kept
+    And the exchange keeps AMT-011
+    And the money balances to the last minor unit

@@ -80,7 +80,7 @@ def _read_order(message: Cursor) -> Amounts:
         return Amounts(
             aggregation=_aggregation(result) if _is_object(result) else None,
             windows=tuple(window for window in offered if window is not None),
-            adders=tuple(_adders(message)),
+            adders=tuple(_adders(_places_of_order(message))),
         )
     items = list(_objects(order / "beckn:orderItems"))
     places = list(_delivery_places(order))
@@ -113,14 +113,24 @@ def _read_order(message: Cursor) -> Amounts:
     )
 
 
-def _adders(message: Cursor) -> Iterator[Adder]:
-    """Read the price adders of grid nodes, in a catalogue or a request to aggregate."""
-    places = list(_objects(message / "aggregationRequest" / "participants"))
+def _places_of_order(message: Cursor) -> Iterator[Cursor]:
+    """Give where a catalogue, or a request to aggregate, may hold the price adder of a node."""
+    yield from _objects(message / "aggregationRequest" / "participants")
     for catalogue in _objects(message / "catalogs"):
-        places += [item / "beckn:itemAttributes" for item in _objects(catalogue / "beckn:items")]
-        places += [
-            offer / "beckn:offerAttributes" for offer in _objects(catalogue / "beckn:offers")
-        ]
+        yield from (i / "beckn:itemAttributes" for i in _objects(catalogue / "beckn:items"))
+        yield from (o / "beckn:offerAttributes" for o in _objects(catalogue / "beckn:offers"))
+
+
+def _places_of_contract(message: Cursor) -> Iterator[Cursor]:
+    """Give the same places in the contract dialect."""
+    yield from _objects(message / "aggregationRequest" / "participants")
+    for catalogue in _objects(message / "catalogs"):
+        yield from (i / "resourceAttributes" for i in _objects(catalogue / "resources"))
+        yield from (o / "offerAttributes" for o in _objects(catalogue / "offers"))
+
+
+def _adders(places: Iterator[Cursor]) -> Iterator[Adder]:
+    """Read the price adders of grid nodes."""
     for place in places:
         adder = place / "locationalPriceAdder"
         keys = ("currentPrice", "basePrice", "currentLoadPercent", "priceAdderPerPercent")
@@ -396,7 +406,7 @@ def _read_contract(message: Cursor) -> Amounts:
     contract, tracking = message / "contract", message / "tracking"
     if not _is_object(contract):
         if not _is_object(tracking):
-            return NOTHING
+            return Amounts(adders=tuple(_adders(_places_of_contract(message))))
         return Amounts(metrics=tuple(_metrics(tracking / "trackingAttributes")))
     considerations = list(_objects(contract / "consideration"))
     settlements = list(_objects(contract / "settlements"))

@@ -46,6 +46,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "grid",
+    "aggregation",
     "billing",
 )
 """The modules that define rules; a test holds the list complete."""

@@ -155,7 +155,7 @@ def node_keeps_its_own_limits(trace: Trace) -> Iterator[Outcome]:
             by=answers[0].sender,
             message=answers[0],
             observed=f"{flow_kw} kW are {'accepted' if accepted else 'refused'}",
-            expected=f"{state.max_forward_kw} kW forward and {state.max_reverse_kw} kW back at most",
+            expected=f"at most {state.max_forward_kw} kW forward, {state.max_reverse_kw} kW back",
         )
 
 
@@ -421,14 +421,14 @@ def moved_trade_is_locked_anew(trace: Trace) -> Iterator[Outcome]:
                 bool(locked) and locked[-1] == told,
                 by=said.message.sender,
                 message=said.message,
-                observed=f"{told} kW for {chapter.name}, locked {locked[-1] if locked else 'nothing'}",
+                observed=f"{told} kW for {chapter.name}, {locked[-1:]} locked",
                 expected="the utility's lock of the same power before it",
             )
 
 
 @rule("GRD-015", "MUST", source=f"{COMMANDS}: made good", judges=(AGENT,), when_stated=True)
 def redispatch_is_made_good(trace: Trace) -> Iterator[Outcome]:
-    """Who is commanded off the own curve is paid by the grid operator what it loses, and only who is."""
+    """Who is commanded off the own curve is paid by the grid operator what it loses by it."""
     for inputs, chapters in inputs_of(trace):
         bids = {bid.participant: bid for market in told_markets(trace) for bid in market.bids}
         for chapter in chapters:

@@ -68,7 +68,7 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "setpoint": lambda said: said.contract and _is_number(read_setpoint_kw(said.contract)),
     "offset command": lambda said: said.contract and read_command(said.contract),
     "curves": lambda said: said.request and said.request.members,
-    "price, powers": lambda said: said.result and said.result.setpoints,
+    "price and powers": lambda said: said.result and said.result.setpoints,
     "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
     "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
     "payment formulas": lambda said: said.deal and said.deal.dues,
