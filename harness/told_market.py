@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.grid import (
@@ -23,8 +24,8 @@ from gridwitness.dialects.grid import (
 from gridwitness.reference_impl.clearing import ROOT, Bid
 from gridwitness.reference_impl.curves import Curve, OfferError, Point
 from gridwitness.reference_impl.equilibrium import Claim
-from gridwitness.reference_impl.grid import Grid, Node, load_adder
-from gridwitness.story import AGENTS, AGGREGATOR, GRID_NODE, story
+from gridwitness.reference_impl.grid import Grid, Node, load_adder, supply
+from gridwitness.story import AGGREGATOR, GRID_NODE, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -117,17 +118,10 @@ def _market(trace: Trace, agent: str, chapters: list[Chapter]) -> ToldMarket | N
     states, bids = node_states(trace, agent), list[Bid]()
     grid, bound = grid_of(states), dict[str, "Said"]()
     for chapter in chapters:
-        curve = chapter.offered[-1].contract.curve if chapter.offered else None
-        if curve is None:
-            continue
-        try:
-            valid = curve.curve()
-        except OfferError:
-            continue  # an invalid offer that was accepted is the finding of MKT-002
-        node = node_of(chapter)
-        at = node if node in grid.nodes else ROOT
-        bids.append(Bid(chapter.name, valid, approved_kw(chapter), at or ROOT))
-        bound[chapter.name] = chapter.bound[-1]
+        bid = bid_of(chapter, grid)
+        if bid is not None:
+            bids.append(bid)
+            bound[chapter.name] = chapter.bound[-1]
     booked = _booked(trace, agent)
     if not bids or trace.role(agent) != AGGREGATOR:
         return ToldMarket(agent, bids, bound, states, booked, grid) if bids else None
@@ -141,10 +135,47 @@ def _market(trace: Trace, agent: str, chapters: list[Chapter]) -> ToldMarket | N
         return None
     price = result.local_price_per_kwh
     price = result.clearing_price_per_kwh if price is None else price
+    if not _is_offered(trace, bids, grid, price, mine[0].power_kw):
+        return None  # nobody could share that out: AGG-004 tells, or AGG-001
     power_kw = -mine[0].power_kw
     point = Point(price or Decimal(0), power_kw)
     bids.append(Bid(ABOVE, Curve(bids[0].curve.currency, power_kw, power_kw, (point,))))
     return ToldMarket(agent, bids, bound, states, booked, grid, price, mine[0].power_kw)
+
+
+def bid_of(chapter: Chapter, grid: Grid) -> Bid | None:
+    """Give what a participant offered, at its node if that told its state; None for no offer."""
+    curve = chapter.offered[-1].contract.curve if chapter.offered else None
+    try:
+        valid = curve.curve() if curve else None
+    except OfferError:
+        return None  # an invalid offer that was accepted is the finding of MKT-002
+    node = node_of(chapter) or ROOT
+    at = node if node in grid.nodes else ROOT
+    return Bid(chapter.name, valid, approved_kw(chapter), at) if valid else None
+
+
+def _is_offered(
+    trace: Trace, bids: list[Bid], grid: Grid, price: Decimal | None, power_kw: Decimal
+) -> bool:
+    """Tell whether those below offer a power together, at the price that came with it."""
+    if len({bid.curve.currency for bid in bids}) > 1:
+        return False
+    whole = supply(bids, grid)
+    if whole is None or price is None:
+        return whole is not None
+    half_tick, step = Fraction(trace.scene.price_tick) / 2, Fraction(trace.scene.power_step)
+    low = whole.powers_at(Fraction(price) - half_tick).low_kw - step
+    high = whole.powers_at(Fraction(price) + half_tick).high_kw + step
+    return low <= Fraction(power_kw) <= high
+
+
+def lets_through(state: NodeState, flow_kw: Decimal) -> bool:
+    """Tell whether a flow is within the limits that a node told."""
+    forward_kw, reverse_kw = state.max_forward_kw, state.max_reverse_kw
+    return (forward_kw is None or -flow_kw <= forward_kw) and (
+        reverse_kw is None or flow_kw <= reverse_kw
+    )
 
 
 def approved_kw(chapter: Chapter) -> Decimal | None:
@@ -238,8 +269,3 @@ def setpoint_kw(chapter: Chapter) -> Decimal | None:
     if last is not None:
         return last
     return cleared[-1].cleared_power_kw if cleared else None
-
-
-def is_agent(trace: Trace, actor: str | None) -> bool:
-    """Tell whether an actor clears, or aggregates."""
-    return trace.role(actor) in AGENTS

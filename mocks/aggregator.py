@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.mocks.actor import CLEARING_TTL, Say, error
-from gridwitness.mocks.clearing_agent import ClearingAgent, Market
+from gridwitness.mocks.clearing_agent import ClearingAgent, Market, in_grid
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.reference_impl.clearing import ROOT
 from gridwitness.reference_impl.curves import OfferError, OfferProblem
@@ -103,6 +103,7 @@ class Aggregator(ClearingAgent):
         nodes, grid = {bid.node for bid in bids} - {ROOT}, Grid()
         if nodes:
             grid = self.conduct.grids((await self._look(market, nodes, upwards=False)).grid)
+            bids = in_grid(bids, grid)
         whole = supply(bids, grid)
         if whole is None:
             raise _nothing("those below cannot keep within their limits")

@@ -357,7 +357,8 @@ class ClearingAgent(Actor):
             await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", text)
             return
         currency = bids[0].curve.currency if bids else ""
-        if market.desk is not None and not await market.desk.book(result, currency):
+        booked = market.desk is None or await market.desk.book(result, currency)
+        if not booked and not self.conduct.books_refused_flows:
             text = "a flow does not go through"
             await self._tell_all(market, committed, "BIZ_GENERIC_ERROR", text)
             return
@@ -386,10 +387,11 @@ class ClearingAgent(Actor):
     async def _find(self, market: Market, bids: list[Bid]) -> GridClearing:
         """Clear within the limits of the nodes at which somebody stands, as they are now."""
         nodes = {bid.node for bid in bids} - {ROOT}
-        if not nodes:
+        if not nodes or not self.conduct.asks_nodes:
+            bids = [replace(bid, node=ROOT) for bid in bids]
             return clear_grid(bids, Grid())
-        desk = await self._look(market, nodes, upwards=True)
-        return clear_grid(bids, self.conduct.grids(desk.grid))
+        grid = self.conduct.grids((await self._look(market, nodes, upwards=True)).grid)
+        return clear_grid(in_grid(bids, grid), grid)
 
     async def _look(self, market: Market, nodes: set[str], *, upwards: bool) -> GridDesk:
         if market.desk is None:
@@ -454,9 +456,9 @@ class ClearingAgent(Actor):
             return
         market.commands = commands
         for entry in moved:
-            await self._ask_utility(
-                "update", entry, _for_the_utility(entry.contract), market.dialect
-            )
+            question = _for_the_utility(entry.contract)
+            if self.conduct.relocks:
+                await self._ask_utility("update", entry, question, market.dialect)
             if entry.confirm is not None:
                 await self.announce("on_update", entry.confirm, Say(contract=entry.contract))
         done = _for_the_utility(market.entries[name].contract)
@@ -482,7 +484,8 @@ class ClearingAgent(Actor):
                 owed = found.uplift_per_h[name] * interval.duration_h
                 agreed = charges.terms()
                 uplift[name] = rounded(owed, agreed.rounding, agreed.minor_unit)
-            if setpoint_kw == read_setpoint_kw(entry.contract):
+            idle = setpoint_kw == read_setpoint_kw(entry.contract)
+            if idle or not (name in commands or self.conduct.moves_others):
                 continue
             blocks = [b for b in entry.contract.blocks if b.name == "gridNode"]
             blocks.append(write_setpoint(name, setpoint_kw))
@@ -676,7 +679,7 @@ def _cleared(contract: EnergyContract, result: GridClearing) -> EnergyContract:
     """Write what somebody cleared: power, price, the price where it stands, and its setpoint."""
     name = contract.participant_id or ""
     node, power_kw = read_node_id(contract), result.power_kw[name]
-    local = result.node_prices.get(node or ROOT)
+    local = result.node_prices.get(node or ROOT, result.price_per_kwh)
     clearing = ClearingResult(
         cleared_power_kw=power_kw,
         clearing_price_per_kwh=result.price_per_kwh,
@@ -684,6 +687,11 @@ def _cleared(contract: EnergyContract, result: GridClearing) -> EnergyContract:
     )
     blocks = (write_node_id(node),) if node else ()
     return replace(contract, clearing=clearing, blocks=(*blocks, write_setpoint(name, power_kw)))
+
+
+def in_grid(bids: list[Bid], grid: Grid) -> list[Bid]:
+    """Put those at the root who stand at a node that told nothing."""
+    return [bid if bid.node in grid.nodes else replace(bid, node=ROOT) for bid in bids]
 
 
 def _gathered(market: Market) -> Iterator[Bid]:

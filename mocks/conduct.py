@@ -89,7 +89,11 @@ class Conduct:
     reuses_message_ids: bool = False
     waits_for_all: bool = True
     heeds_approval: bool = True
-    heeds_limits: bool = True
+    asks_nodes: bool = True
+    refuses_flows: bool = False
+    books_refused_flows: bool = False
+    moves_others: bool = True
+    relocks: bool = True
     grids: Callable[[Grid], Grid] = _same_grid
     locks: int = 1
     binds_before_lock: bool = False

@@ -121,7 +121,7 @@ class GridNode(Actor):
         too_much = (forward_kw is not None and -flow_kw > forward_kw) or (
             reverse_kw is not None and flow_kw > reverse_kw
         )
-        if too_much and self.conduct.heeds_limits:
+        if too_much or self.conduct.refuses_flows:
             text = f"{flow_kw} kW do not go through"
             await self.reply(message, error("BIZ_QUANTITY_UNAVAILABLE", text))
             return

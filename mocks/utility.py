@@ -15,7 +15,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.grid import (
-    read_command,
     read_setpoint_kw,
     write_command,
     write_node_id,
@@ -72,6 +71,8 @@ class Utility(Actor):
         """Absolute locked power by meter and contract."""
         self._traded: dict[str, EnergyContract] = {}
         """The trade that was locked last, by meter."""
+        self._commanded: dict[str, Command] = {}
+        """What was commanded last and carried out, by meter."""
         self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
@@ -156,7 +157,10 @@ class Utility(Actor):
             transaction_id=str(uuid.uuid4()),
         )
         done = answer.reading.contract if answer else None
-        return done is not None and read_setpoint_kw(done) is not None
+        if done is None or read_setpoint_kw(done) is None:
+            return False
+        self._commanded[meter_id] = Command(offset_kw=offset_kw)
+        return True
 
     async def _read_meters(self, message: Message) -> None:
         asked = message.reading.contract
@@ -172,7 +176,7 @@ class Utility(Actor):
             traded_kwh = Fraction(power_kw) * traded.interval.duration_h
             energy_kwh = Decimal(round(traded_kwh * 1000)) / 1000
         reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh or Decimal(0))
-        command = read_command(traded)
+        command = self._commanded.get(meter.meter_id)
         executed = (write_command(command, "fulfilment"),) if command else ()
         grant = self._grant(
             asked, status="COMPLETED", readings=(reading,), blocks=(*asked.blocks, *executed)

@@ -54,8 +54,7 @@ Feature: A city clears the curves of its neighbourhoods
       | car-s2    | 100202 | 12 kW      | south | south-trafo | -7 kW at 3.00, 0 kW at 6.00                  |
       | roof-s    | 100303 | 5 kW       | south | south-trafo | 0 kW at 3.00, 4 kW at 3.00                   |
     When the market runs
-    Then every message is well formed, signed and answered
-    And the messages follow the sequence
+    Then the messages follow the sequence
     And the grid's limits are kept
     And what is below sums to what is above
 
@@ -73,7 +72,8 @@ Feature: A city clears the curves of its neighbourhoods
       | car-s2    | 100202 | 12 kW      | south | south-trafo | -7 kW at 3.00, 0 kW at 6.00                  |          |
       | roof-s    | 100303 | 5 kW       | south | south-trafo | 0 kW at 3.00, 4 kW at 3.00                   |          |
     When the market runs
-    Then the messages follow the sequence
+    Then every message is well formed, signed and answered
+    And the messages follow the sequence
     And the market is in equilibrium
     And the grid's limits are kept
     And every trade is locked once before it binds

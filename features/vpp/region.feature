@@ -35,11 +35,11 @@ Feature: A region clears cities of neighbourhoods
       | 26  | aggregator         | market participant | on_status    | meter reading, settlement            | 25      |
     And the aggregators
       | aggregator | above          | node       |
-      | river-city | clearing agent | river-sub  |
-      | hill-city  | clearing agent | hill-sub   |
       | quay       | river-city     |            |
       | mill-bank  | river-city     |            |
       | ridge      | hill-city      |            |
+      | river-city | clearing agent | river-sub  |
+      | hill-city  | clearing agent | hill-sub   |
     And a delivery interval of 60 minutes
     And the grid
       | node      | forward limit | reverse limit |
@@ -58,5 +58,27 @@ Feature: A region clears cities of neighbourhoods
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
-    And what is below sums to what is above
+    And every trade is locked once before it binds
     And the money balances to the last minor unit
+
+  @seat:clearing-agent
+  Scenario: Cities with room in their substations have the price of the region
+    Given the aggregators
+      | aggregator | above          | node       |
+      | river-city | clearing agent | river-sub  |
+      | hill-city  | clearing agent | hill-sub   |
+      | quay       | river-city     |            |
+      | mill-bank  | river-city     |            |
+      | ridge      | hill-city      |            |
+    And the market participants
+      | name    | meter  | sanctioned | agent     | offer curve (INR/kWh)                       | metered  |
+      | car-q   | 100201 | 12 kW      | quay      | -8 kW at 4.00, 0 kW at 9.00                 | -3.9 kWh |
+      | roof-q  | 100303 | 6 kW       | quay      | 0 kW at 5.00, 4 kW at 5.00                  |          |
+      | roof-m  | 100301 | 10 kW      | mill-bank | 0 kW at 3.00, 5 kW at 6.00                  |          |
+      | shop-m  | 100203 | 12 kW      | mill-bank | -4 kW at 7.00, -1 kW at 9.00                |          |
+      | wind-r  | 100302 | 30 kW      | ridge     | 0 kW at 4.50, 3 kW at 6.00                  |          |
+      | works-r | 100204 | 20 kW      | ridge     | -1 kW at 3.00, 0 kW at 7.00                 |          |
+    When the market runs
+    Then the messages follow the sequence
+    And what is below sums to what is above
+    And the exchange keeps AGG-006

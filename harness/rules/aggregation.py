@@ -17,8 +17,8 @@ from gridwitness.reference_impl.curves import OfferError, Powers, aggregate
 from gridwitness.reference_impl.equilibrium import Claim, Local, Tolerance, of_one
 from gridwitness.reference_impl.grid import supply
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENTS, AGGREGATOR, accepted
-from gridwitness.told_market import ABOVE, adder, grid_of, last_result, node_states, told_markets
+from gridwitness.story import AGENTS, AGGREGATOR, accepted, story
+from gridwitness.told_market import adder, bid_of, grid_of, last_result, node_states, told_markets
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def curve_is_the_sum_of_those_below(trace: Trace) -> Iterator[Outcome]:
     sent = [one for answers in _answered(trace).values() for one in answers]
     for one in sent:
         sender = one.asked.sender or ""
-        right, claimed = _below(trace, sender), _sum(one.request)
+        right, claimed = _below(trace, sender, one.asked.number), _sum(one.request)
         if trace.role(sender) != AGGREGATOR or right is None or claimed is None:
             continue
         price = _differs(trace, claimed, right)
@@ -85,17 +85,16 @@ def _told(powers: Powers) -> str:
     return f"{float(low):g} kW" if low == high else f"{float(low):g} to {float(high):g} kW"
 
 
-def _below(trace: Trace, agent: str) -> Curve | None:
-    """Give what stands below an aggregator, as it was offered; None where nothing can be told."""
-    states = node_states(trace, agent)
-    bids = [
-        bid
-        for market in told_markets(trace)
-        if market.agent == agent
-        for bid in market.bids
-        if bid.participant != ABOVE
-    ]
-    grid = grid_of(states)
+def _below(trace: Trace, agent: str, before: int) -> Curve | None:
+    """Give what had confirmed below an aggregator before a message; None where that is nothing."""
+    grid = grid_of(node_states(trace, agent))
+    confirmed = {
+        message.sender
+        for message in trace.of("confirm")
+        if message.receiver == agent and accepted(message) and message.number < before
+    }
+    chapters = [chapter for name, chapter in story(trace).items() if name in confirmed]
+    bids = [bid for chapter in chapters if (bid := bid_of(chapter, grid)) is not None]
     # Who sends a curve up to an agent with a node stands at that node, which is but one.
     node = next(iter(grid.nodes), ROOT) if len(grid.nodes) == 1 else ROOT
     bids += [

@@ -28,7 +28,7 @@ from gridwitness.rules import outcome, rule
 from gridwitness.rules.market import judged
 from gridwitness.rules.money import inputs_of
 from gridwitness.story import AGENT, GRID_NODE, UTILITY, story
-from gridwitness.told_market import node_of, node_states, setpoint_kw, told_markets
+from gridwitness.told_market import lets_through, node_of, node_states, setpoint_kw, told_markets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from gridwitness.story import Chapter, Said
     from gridwitness.told_market import ToldMarket
     from gridwitness.trace import Message, Trace
-    from gridwitness.views import NodeState
 
 GRID = "reference_impl/README.md, Grid"
 COMMANDS = "reference_impl/README.md, Commands"
@@ -149,7 +148,7 @@ def node_keeps_its_own_limits(trace: Trace) -> Iterator[Outcome]:
             continue
         told = answers[0].reading
         accepted = told.deal is not None and told.deal.status == "ACTIVE"
-        fits = _fits(state, flow_kw)
+        fits = lets_through(state, flow_kw)
         yield outcome(
             accepted == fits,
             by=answers[0].sender,
@@ -163,13 +162,6 @@ def _bookings(trace: Trace) -> Iterator[tuple[str, Message]]:
     for message in trace.of("confirm"):
         if trace.role(message.receiver) == GRID_NODE and message.deliberate is None:
             yield message.sender or "", message
-
-
-def _fits(state: NodeState, flow_kw: Decimal) -> bool:
-    forward_kw, reverse_kw = state.max_forward_kw, state.max_reverse_kw
-    return (forward_kw is None or -flow_kw <= forward_kw) and (
-        reverse_kw is None or flow_kw <= reverse_kw
-    )
 
 
 @rule("GRD-007", "MUST", source=f"{NODE}: nodeId, gridConstraints", judges=(GRID_NODE,))
@@ -233,13 +225,15 @@ def rent_is_what_the_place_costs(trace: Trace) -> Iterator[Outcome]:
         for chapter in chapters:
             said = chapter.settled[-1]
             report = said.contract.settlement
-            if report is None or trace.role(said.message.sender) != AGENT:
-                continue  # what an aggregator's place costs is between it and the market above
+            if report is None:
+                continue
             left = Decimal(0)
             for flow in report.flows:
                 if flow.kind == "CONGESTION_RENT" and {flow.payer, flow.payee} == {agent, operator}:
                     left += flow.amount if flow.payer == agent else -flow.amount
             owed = right.get(trace.scene.ids[chapter.name], Decimal(0))
+            if trace.role(said.message.sender) != AGENT:
+                owed = Decimal(0)  # an aggregator's place costs it the difference, not its own
             yield outcome(
                 left == owed,
                 by=said.message.sender,

@@ -172,20 +172,18 @@ def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
 @rule("MKT-007", "MUST", source=f"{CLEARING}: one price for everyone", judges=(AGENT,))
 def price_is_one(trace: Trace) -> Iterator[Outcome]:
     """Everyone is told the same clearing price."""
-    bound = [chapter.bound[-1] for chapter in story(trace).values() if chapter.bound]
-    prices = [
-        said.contract.clearing.clearing_price_per_kwh for said in bound if said.contract.clearing
-    ]
-    for said in bound:
+    first: dict[str | None, Decimal | None] = {}
+    for said in (chapter.bound[-1] for chapter in story(trace).values() if chapter.bound):
         clearing = said.contract.clearing
         if clearing is None:
             continue
+        price = first.setdefault(said.message.sender, clearing.clearing_price_per_kwh)
         yield outcome(
-            clearing.clearing_price_per_kwh == prices[0],
+            clearing.clearing_price_per_kwh == price,
             by=said.message.sender,
             message=said.message,
             observed=f"{clearing.clearing_price_per_kwh} per kWh",
-            expected=f"{prices[0]} per kWh, as the others were told",
+            expected=f"{price} per kWh, as the others were told",
             pointer=clearing.pointer("clearing_price_per_kwh"),
         )
 

@@ -6,6 +6,7 @@ must have come before it, of the same participant or of all of them.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
@@ -33,6 +34,7 @@ from gridwitness.story import (
     story,
     subject_of,
 )
+from gridwitness.told_market import lets_through, node_states
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Step, Trace
-    from gridwitness.views import EnergyContract, Reading
+    from gridwitness.views import EnergyContract, Offer, Reading
 
 UNSOLICITED = ("on_status", "on_update", "on_cancel")
 """Callbacks that a provider may send unasked (LTS yaml; NFH-013, section 8)."""
@@ -62,7 +64,7 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     ),
     "settlement": lambda said: said.contract and said.contract.settlement,
     "node": lambda said: said.contract and read_node_id(said.contract),
-    "grid node": lambda said: any(map(read_node_state, said.offers)),
+    "grid node": lambda said: any(map(_is_its_own, repeat(said), said.offers)),
     "flow": lambda said: said.deal and _is_number(read_setpoint_kw(said.deal)),
     "local price": lambda said: said.contract and _has_local_price(said.contract),
     "setpoint": lambda said: said.contract and _is_number(read_setpoint_kw(said.contract)),
@@ -109,6 +111,12 @@ def _is_power(requested_kw: Decimal | None) -> bool:
 
 def _is_number(value: Decimal | None) -> bool:
     return value is not None
+
+
+def _is_its_own(said: Reading, offer: Offer) -> bool:
+    """Tell whether an offer tells the state of the grid node that makes it."""
+    state = read_node_state(offer)
+    return state is not None and state.node_id == said.envelope.bpp_id
 
 
 def _has_local_price(contract: EnergyContract) -> bool:
@@ -278,6 +286,8 @@ def _excused(trace: Trace, callback: Message) -> bool:
     """
     if callback.reading.error is None:
         return False
+    if trace.role(callback.sender) == GRID_NODE:
+        return any(_exceeds_node(trace, request) for request in trace.asked_by(callback))
     name, asked = _about(trace, callback), trace.asked_by(callback)
     if name is None or any(_asks_too_little(trace, request) for request in asked):
         return True
@@ -333,6 +343,14 @@ def _asks_too_little(trace: Trace, request: Message) -> bool:
     if _about_a_meter_of_nobody(trace, request):
         return True
     return bool(_missing_before(trace, step, request))
+
+
+def _exceeds_node(trace: Trace, request: Message) -> bool:
+    """Tell whether a grid node is asked for more than it told that it lets through."""
+    node_id = trace.scene.ids.get(request.receiver or "", "")
+    state = node_states(trace, request.sender or "").get(node_id)
+    flow_kw = read_setpoint_kw(request.reading.deal) if request.reading.deal else None
+    return state is None or flow_kw is None or not lets_through(state, flow_kw)
 
 
 def _exceeds_approval(trace: Trace, request: Message) -> bool:
@@ -452,7 +470,10 @@ def _moved_on(trace: Trace, row: str, name: str) -> int | None:
     first = _fulfilled(trace)
     if (row, name) in first:
         return first[row, name]
-    others = [first.get((row, one)) for one in _others(trace, row, name)]
+    found = _others(trace, row, name)
+    if any(trace.role(one) == GRID_NODE for one in found):
+        found = [one for one in trace.actors(GRID_NODE) if are_related(trace, one, name)]
+    others = [first.get((row, one)) for one in found]
     numbers = [number for number in others if number is not None]
     return max(numbers) if numbers and len(numbers) == len(others) else None
 

@@ -10,9 +10,11 @@ that its rule fires, and no MUST rule that the defect does not name.
 from __future__ import annotations
 
 from gridwitness.mocks.defects import (
+    aggregation,
     amounts,
     billing,
     generation,
+    grid,
     lifecycle,
     lineage,
     linked_data,
@@ -28,9 +30,11 @@ from gridwitness.mocks.defects.base import Defect
 __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
+    aggregation,
     amounts,
     billing,
     generation,
+    grid,
     lifecycle,
     lineage,
     linked_data,

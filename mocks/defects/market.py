@@ -85,7 +85,7 @@ def _positions_exchanged(contract: EnergyContract) -> EnergyContract:
     return replace(contract, settlement=replace(report, positions=(*moved, *rest)))
 
 
-def _flows(
+def changed_flows(
     contract: EnergyContract, kind: str, change: Callable[[Decimal], Decimal]
 ) -> EnergyContract:
     """Change the amounts of one kind of flow, and the positions with them."""
@@ -109,7 +109,9 @@ def _kept_from_sellers(contract: EnergyContract) -> EnergyContract:
     clearing = contract.clearing
     if clearing is None or clearing.cleared_power_kw <= 0:
         return contract
-    return _flows(contract, "ENERGY", lambda amount: max(Decimal(0), amount - Decimal("0.01")))
+    return changed_flows(
+        contract, "ENERGY", lambda amount: max(Decimal(0), amount - Decimal("0.01"))
+    )
 
 
 def _other_reading(contract: EnergyContract) -> EnergyContract:
@@ -302,7 +304,7 @@ DEFECTS = (
         "bills-too-much",
         "SET-003",
         "bills a fee a paisa too high",
-        in_contract("on_status", lambda c: _flows(c, "FEE", lambda a: a + Decimal("0.01"))),
+        in_contract("on_status", lambda c: changed_flows(c, "FEE", lambda a: a + Decimal("0.01"))),
     ),
     Defect(
         "keeps-a-paisa",
