@@ -1,4 +1,4 @@
-"""The command: gridwitness demo, certify, audit, play, rules, selftest, report, clear, settle.
+"""The command: gridwitness demo, certify, audit, examples, play, diagram, selftest and others.
 
 Belongs here: options, exit statuses, where everything is put together. Does not
 belong here: anything another module could be asked to do.
@@ -32,15 +32,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import simplejson
 import typer
-from pytest_bdd.steps import step_function_context_registry
 from rich.console import Console
 from rich.table import Table
 
-from gridwitness import __version__, market_file, settlement_file
+from gridwitness import __version__, example_flows, market_file, settlement_file
 from gridwitness.audit import Audited, audit
+from gridwitness.diagram import draw, page, sequences
 from gridwitness.editions import editions
 from gridwitness.errors import UserError
+from gridwitness.feature_folder import (
+    FEATURES,
+    check_folder,
+    definitions,
+    feature_files,
+    load_steps,
+)
+from gridwitness.fixtures import folder_of, where_played
 from gridwitness.ledger import ledger
+from gridwitness.mocks.catalogue import CatalogueService
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.defects import DEFECTS
@@ -65,13 +74,20 @@ from gridwitness.wire import bind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
+
+    from pytest_bdd.steps import StepFunctionContext
 
     from gridwitness.mocks.defects import Defect
+    from gridwitness.trace import Step
 
 USER_ERROR, HARNESS_ERROR = 2, 3
 STRICTNESSES = ("strict", "deployed")
 NO_TESTS, PYTEST_USAGE = 5, 4
 PLUGINS = ("gridwitness.plugin", "pytest_bdd.plugin", "allure_pytest.plugin", "xdist.plugin")
+PLAYED = {"clearing-agent": ClearingAgent, "catalogue": CatalogueService}
+"""Who is played in a process of its own, by the seat."""
+
 SILENCE_PATIENCE = 0.2
 """The patience with defects that are known by a silence; with all others nobody waits."""
 
@@ -97,6 +113,12 @@ Spec = Annotated[
     Path | None,
     typer.Option(help="An OpenAPI file, or a folder with the official ones, to judge by as well."),
 ]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features", help="A folder of features, and steps.py if need be, to play instead of ours."
+    ),
+]
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON file, or - for the input.")]
 
 
@@ -106,6 +128,7 @@ def demo(
     out: Out = Path("out"),
     as_json: AsJson = False,  # noqa: FBT002
     spec: Spec = None,
+    features: Features = None,
 ) -> None:
     """Certify the reference participants in every seat and both dialects, over real HTTP.
 
@@ -118,11 +141,15 @@ def demo(
             for seat in SEATS.values()
             for casting in castings(seat, DEFAULT_EDITIONS, "strict")
         ),
-        command=shlex.join(["gridwitness", "demo", *_spec_option(spec)]),
+        command=shlex.join(
+            ["gridwitness", "demo", *_spec_option(spec), *_features_option(features)]
+        ),
         name="the reference participants",
         seed=_new_seed(),
         specification=_laid_beside(spec),
+        features=_checked_features(features),
     )
+    plan = where_played(plan)
     chosen = any(arg.startswith(PROCESSES) for arg in context.args)
     parallel = [] if chosen else ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES))]
     raise typer.Exit(_run_and_tell(plan, out, [*parallel, *context.args], as_json=as_json))
@@ -138,6 +165,7 @@ def certify(  # noqa: PLR0913 (each is an option)
         str | None, typer.Option(help="The host under which the participant reaches us.")
     ] = None,
     spec: Spec = None,
+    features: Features = None,
 ) -> None:
     """Certify a participant at its own endpoint, as its profile says.
 
@@ -150,9 +178,9 @@ def certify(  # noqa: PLR0913 (each is an option)
             where=" ".join(context.args),
             mend="drop the option; the demo may run in parallel",
         )
+    checked_features = _checked_features(features)
     host = callback_host or who.callback_host
     bind(host, who.port).close()
-    reachable(who)
     plan = Plan(
         out=str(out),
         castings=who.castings,
@@ -160,6 +188,7 @@ def certify(  # noqa: PLR0913 (each is an option)
             ["gridwitness", "certify", str(profile)]
             + (["--callback-host", callback_host] if callback_host else [])
             + _spec_option(spec)
+            + _features_option(features)
         ),
         name=who.name,
         participant=who.participant,
@@ -171,7 +200,10 @@ def certify(  # noqa: PLR0913 (each is an option)
         price_tick=who.price_tick,
         power_step=who.power_step,
         specification=_laid_beside(spec),
+        features=checked_features,
     )
+    _all_played(plan, profile)
+    reachable(who)
     raise typer.Exit(_run_and_tell(plan, out, context.args, as_json=as_json))
 
 
@@ -225,7 +257,7 @@ def audit_recordings(  # noqa: PLR0913 (each is an option)
 
 @app.command()
 def play(  # noqa: PLR0913 (each is an option)
-    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent.")],
+    seat: Annotated[str, typer.Argument(help="The seat to play: clearing-agent or catalogue.")],
     registry: Annotated[str, typer.Option(help="The registry that knows the other parties.")],
     port: Annotated[int, typer.Option(help="0 lets the system choose.")] = 0,
     callback_host: Annotated[str, typer.Option(help="The host under which others reach us.")] = (
@@ -268,7 +300,7 @@ def play(  # noqa: PLR0913 (each is an option)
     with sandbox:
         signer = sandbox.signer(SEATS[seat])
         conduct = DEFECTS[defect].conduct if defect else RIGHT
-        actor = ClearingAgent(sandbox.setting, SEATS[seat], signer, conduct)
+        actor = PLAYED[seat](sandbox.setting, SEATS[seat], signer, conduct)
         actor.join()
         lines = {
             "seat": seat,
@@ -363,25 +395,72 @@ def _tell_ledger(*, as_json: bool) -> None:
 
 
 @app.command()
-def steps() -> None:
-    """List the sentences that features are written in."""
+def steps(features: Features = None) -> None:
+    """List the sentences that features are written in, with those of a folder of your own."""
     table = Table("step", "sentence", "defined in", box=None, pad_edge=False)
-    for kind, sentence, where in vocabulary():
+    own = load_steps(features) if features else None
+    for kind, sentence, where in vocabulary(own):
         table.add_row(kind, sentence, where)
     Console(highlight=False).print(table, markup=False)
 
 
-def vocabulary() -> list[tuple[str, str, str]]:
-    """Give every sentence: its kind, its text, and the module that defines it."""
-    for name in MODULES:
-        import_module(name)
+def vocabulary(own: ModuleType | None = None) -> list[tuple[str, str, str]]:
+    """Give every sentence: its kind, its text, and the module that defines it.
+
+    own is the module of a folder's own sentences.
+    """
+    modules = (*MODULES, *([own.__name__] if own else []))
     found = [
         (definition.type or "", definition.parser.name, definition.step_func.__module__)
-        for definition in step_function_context_registry.values()
-        if definition.step_func.__module__ in MODULES
+        for definition in _sentences(modules)
     ]
-    kinds = ("given", "when", "then")
-    return sorted(found, key=lambda step: (kinds.index(step[0]), MODULES.index(step[2]), step[1]))
+    kinds = ("given", "when", "then", "")
+    return sorted(found, key=lambda step: (kinds.index(step[0]), modules.index(step[2]), step[1]))
+
+
+def _sentences(modules: Sequence[str]) -> list[StepFunctionContext]:
+    for name in MODULES:
+        import_module(name)
+    return definitions(modules)
+
+
+@app.command()
+def diagram(
+    features: Annotated[list[str], typer.Argument(help="Features, or folders of them.")],
+    write: Annotated[  # noqa: FBT002
+        bool, typer.Option("--write", help="Redraw what the README.md of each folder holds.")
+    ] = False,
+) -> None:
+    """Draw the message sequence of features as Mermaid, or redraw it where it is kept."""
+    drawn: dict[Path, dict[tuple[Step, ...], str]] = {}
+    for name in features:
+        found = {file: sequences(file) for file in _features_at(name)}
+        if not any(found.values()):
+            raise UserError(
+                "states no message sequence",
+                where=name,
+                mend="write 'Given the message sequence' and its table",
+            )
+        drawn |= found
+    if write:
+        for folder in sorted({file.parent for file, found in drawn.items() if found}):
+            (folder / "README.md").write_text(page(folder), "utf-8")
+        return
+    for file, found in drawn.items():
+        for sequence, title in found.items():
+            typer.echo(draw(sequence, title or (file.name if len(drawn) > 1 else "")))
+
+
+def _features_at(name: str) -> list[Path]:
+    """Find a feature, or the features of a folder, where it says or below our own."""
+    for path in (Path(name), FEATURES / name):
+        if path.is_dir() and (files := feature_files(path)):
+            return files
+        if path.is_file():
+            return [path]
+    raise UserError(
+        "is no feature and no folder that holds any", where=name, mend="see: features/README.md"
+    )
 
 
 @app.command()
@@ -423,6 +502,64 @@ def selftest(
         number = sum(1 for row in matrix if row["caught"] and not row["unrelated"])
         typer.echo(f"\n{number} of {len(matrix)} defects are caught by their rule and by no other")
     raise typer.Exit(0 if good else HARNESS_ERROR)
+
+
+@app.command()
+def examples(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the examples; the source tree's.")
+    ] = None,
+    check: Annotated[  # noqa: FBT002
+        bool, typer.Option("--check", help="Compare only: tell which files are not as made.")
+    ] = False,
+) -> None:
+    """Write the examples: one complete flow of every feature that states a sequence.
+
+    They are what the reference actors say, the same to the byte in every run.
+    """
+    folder = out or _examples_of_the_source_tree()
+    found = _played_examples()
+    if check:
+        told = example_flows.differences(found, folder)
+        typer.echo("\n".join(told or [f"{len(found.files)} messages are as they are made"]))
+        raise typer.Exit(1 if told else 0)
+    example_flows.write(found, folder)
+    typer.echo(f"{len(found.files)} messages in {folder}")
+
+
+def _examples_of_the_source_tree() -> Path:
+    room = import_module("gridwitness.examples").__file__ or ""
+    folder = Path(room).resolve().parent
+    if not (folder.parent / "pyproject.toml").is_file():
+        raise UserError("is in no source tree", where=str(folder), mend="name the folder by --out")
+    return folder
+
+
+def _played_examples() -> example_flows.Flows:
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary)
+        plan = Plan(
+            out=str(out),
+            castings=tuple(
+                casting
+                for seat in SEATS.values()
+                for casting in castings(seat, DEFAULT_EDITIONS, "strict")
+            ),
+            command="gridwitness examples",
+            name="the examples",
+            seed=base64.b64encode(b"the keys of the examples").decode(),
+            example=True,
+        )
+        status = _run(plan, out, [], quiet=True)
+        if not (out / "report.json").is_file():
+            raise typer.Exit(_failed(status))
+        report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+        found = example_flows.flows_of(report, out)
+    failed = [*report["broken"], *found.failed]
+    if failed or not found.files:
+        typer.echo("\n".join(failed) or "no flow was played", err=True)
+        raise typer.Exit(HARNESS_ERROR)
+    return found
 
 
 def seat_to_try(defect: Defect) -> str:
@@ -523,6 +660,33 @@ def _spec_option(spec: Path | None) -> list[str]:
     return ["--spec", str(spec)] if spec else []
 
 
+def _checked_features(folder: Path | None) -> str | None:
+    """Make sure that features of others can be played before anything is; gives their path."""
+    if folder is None:
+        return None
+    own = load_steps(folder)
+    modules = (*MODULES, *([own.__name__] if own else []))
+    check_folder(folder, _sentences(modules), SEATS)
+    return str(folder.resolve())
+
+
+def _all_played(plan: Plan, profile: Path) -> None:
+    """Make sure that features have a place for the seat in every edition that is claimed."""
+    played = where_played(plan).castings
+    for casting in plan.castings:
+        if casting not in played:
+            raise UserError(
+                f"no feature of {folder_of(plan)} has a scenario for the seat of the"
+                f" {casting.seat} in the {casting.dialect} dialect",
+                where=f"{profile}: certify.editions",
+                mend=f"leave {casting.edition} out, or tag a scenario for it",
+            )
+
+
+def _features_option(features: Path | None) -> list[str]:
+    return ["--features", str(features)] if features else []
+
+
 def _new_seed() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
@@ -559,11 +723,12 @@ def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         as_file(files("gridwitness") / "pytest.ini") as settings,
-        as_file(files("gridwitness.features")) as features,
     ):
+        features = folder_of(plan)
         plan_file = Path(folder) / "plan.json"
         write_plan(replace(plan, out=str(out.resolve())), plan_file)
         command = [sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", str(features)]
+        command.append("--noconftest")  # nor what others keep beside their features
         for plugin in PLUGINS:
             command += ["-p", plugin]
         command += [
@@ -576,7 +741,7 @@ def _run(plan: Plan, out: Path, extra: Sequence[str], *, quiet: bool) -> int:
         for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
             environment.pop(name, None)
         process = subprocess.Popen(  # noqa: S603 (our own interpreter, no shell)
-            [*command, str(features), *extra],
+            [*command, *map(str, feature_files(features)), *extra],
             env=environment,
             stdout=sys.stderr if quiet else None,
         )

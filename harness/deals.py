@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
 
+LONGEST = timedelta(days=366)
+MOST_PERIODS = 10_000
+"""No session and no trade is longer, or has more parts; one that is, is not priced."""
+
 PARTS = {
     "ENERGY": ("UNIT", "Energy"),
     "TIME": ("FEE", "Time of charging"),
@@ -158,6 +162,8 @@ def _instant(value: object) -> datetime:
 
 def session_cost(tariff: Tariff, periods: tuple[ChargingPeriod, ...]) -> Cost:
     """Price a session. Raises DealError."""
+    if len(periods) > MOST_PERIODS or periods[-1].end - periods[0].start > LONGEST:
+        raise DealError("the session is longer than any that is priced here")
     try:
         return cost(tariff, periods)
     except (TariffError, ValueError, OverflowError) as error:
@@ -168,8 +174,10 @@ def trade_cost(tariff: Tariff, interval: Interval, energy_kwh: Decimal) -> Cost:
     """Price energy that is taken evenly over an interval. Raises DealError."""
     start = _instant(interval.start)
     try:
-        end = start + timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
-        return cost_of_trade(tariff, start, end, energy_kwh)
+        length = timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
+        if length > LONGEST:
+            raise DealError("the delivery is longer than any that is priced here")
+        return cost_of_trade(tariff, start, start + length, energy_kwh)
     except (TariffError, ValueError, OverflowError) as error:
         raise DealError(f"the trade cannot be priced: {error}") from error
 

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import re
 import shlex
+from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_bdd.feature import get_features
 from pytest_bdd.parser import render_string
 
 from gridwitness.editions import editions
+from gridwitness.feature_folder import FEATURES, feature_files, rendered
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
 from gridwitness.mocks.market import fresh_interval
@@ -33,6 +35,7 @@ from gridwitness.specification import laid_beside
 from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from decimal import Decimal
 
     from pytest_bdd.parser import ScenarioTemplate
@@ -50,8 +53,6 @@ TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
 EXAMPLE = Path(inspect.getfile(import_module("gridwitness.examples"))).parent / "specification"
 """The specification that our own messages keep; defects are tried against it."""
-
-FEATURES = Path(inspect.getfile(import_module("gridwitness.features"))).parent
 
 
 @pytest.fixture(scope="session")
@@ -127,9 +128,9 @@ def session() -> tuple[ChargingPeriod, ...]:
 
 
 @pytest.fixture
-def interval(duration_h: Fraction) -> Interval:
+def interval(duration_h: Fraction, sandbox: Sandbox) -> Interval:
     """When is delivered: at any time, unless a Given says when."""
-    return fresh_interval(duration_h)
+    return fresh_interval(sandbox.setting.draws, duration_h)
 
 
 @pytest.fixture
@@ -176,6 +177,12 @@ def commands() -> dict[str, Decimal]:
     return {}
 
 
+@pytest.fixture
+def search() -> dict[str, str]:
+    """What a catalogue is searched for, beside the interval; a Given may say so."""
+    return {}
+
+
 @pytest.fixture(autouse=True)
 def hearing(
     request: pytest.FixtureRequest,
@@ -219,7 +226,7 @@ def scene(
 ) -> Scene:
     """What the trace of this scenario is the trace of."""
     return Scene(
-        feature=feature_path(request.node.path),
+        feature=feature_path(plan, request.node.path),
         scenario=scenario_name(request.node),
         seat=casting.seat,
         dialect=casting.dialect,
@@ -235,20 +242,34 @@ def scene(
 def every_scenario(plan: Plan) -> set[tuple[str, str, str, str, str | None]]:
     """Give what a plan asks for: feature, scenario, seat, dialect and defect of each."""
     return {
-        (feature_path(Path(feature.filename)), name, casting.seat, casting.dialect, casting.defect)
-        for feature in get_features([str(FEATURES)])
+        (path, name, casting.seat, casting.dialect, casting.defect)
+        for feature in get_features([str(file) for file in feature_files(folder_of(plan))])
+        for path in [feature_path(plan, Path(feature.filename))]
         for scenario in feature.scenarios.values()
         for name in titles(scenario)
         for casting in plan.castings
-        if f"seat:{casting.seat.replace(' ', '-')}" in feature.tags | scenario.tags
-        and is_cast(casting, feature_path(Path(feature.filename)), name)
+        if has_a_place(casting, feature.tags | scenario.tags) and is_cast(casting, path, name)
     }
+
+
+def where_played(plan: Plan) -> Plan:
+    """Leave the castings out of a plan for which no feature has a scenario."""
+    played = {(seat, dialect) for _, _, seat, dialect, _ in every_scenario(plan)}
+    kept = (one for one in plan.castings if (one.seat, one.dialect) in played)
+    return replace(plan, castings=tuple(kept))
+
+
+def has_a_place(casting: Casting, tags: Collection[str]) -> bool:
+    """Tell whether what is tagged so has the seat of a casting, and is played in its dialect."""
+    dialects = {tag for tag in tags if tag.startswith("dialect:")}
+    return f"seat:{casting.seat.replace(' ', '-')}" in tags and (
+        not dialects or f"dialect:{casting.dialect}" in dialects
+    )
 
 
 def titles(scenario: ScenarioTemplate) -> set[str]:
     """Give the titles of a scenario: of an outline, one for each of its examples."""
-    examples = [example for table in scenario.examples for example in table.as_contexts()]
-    return {scenario.render(example).name for example in examples or [{}]}
+    return {one.name for one in rendered(scenario)}
 
 
 def is_cast(casting: Casting, feature: str, scenario: str) -> bool:
@@ -265,9 +286,14 @@ def may_be_cast(casting: Casting, feature: str, title: str) -> bool:
     return defect.feature == feature and (wanted.startswith(known) or known.startswith(wanted))
 
 
-def feature_path(path: Path) -> str:
-    """Give a feature's path below features/."""
-    return path.relative_to(FEATURES).as_posix()
+def folder_of(plan: Plan) -> Path:
+    """Give the folder whose features a plan plays."""
+    return Path(plan.features) if plan.features else FEATURES
+
+
+def feature_path(plan: Plan, path: Path) -> str:
+    """Give a feature's path below the folder that a plan plays."""
+    return path.relative_to(folder_of(plan)).as_posix()
 
 
 def worker_number(config: pytest.Config) -> int:
@@ -293,17 +319,19 @@ def sandbox_for(plan: Plan, worker: int = 0) -> Sandbox:
         speaks=sorted(speaks, key=lambda pair: editions()[pair[0]].dialect),
         outsider=outsider,
         key=read_private_key(plan.key) if plan.key else None,
+        repeatable=plan.example,
     )
 
 
 def scenario_name(item: pytest.Item) -> str:
     """Give the title of a test's scenario: pytest-bdd writes "feature: scenario" as docstring.
 
-    A test that is one example of an outline has the title of the example; the test's
-    definition, which stands for all of them, has the outline's.
+    As "feature" it writes the path of the file. A test that is one example of an outline has
+    the title of the example; the test's definition, which stands for all of them, has the
+    outline's.
     """
     docstring: str = getattr(item, "function").__doc__ or item.name  # noqa: B009 (untyped)
-    title = docstring.partition(": ")[2] or docstring
+    title = docstring.removeprefix(f"{item.path}: ")
     return render_string(title, example_of(item))
 
 

@@ -48,6 +48,7 @@ class Hearing:
         self.specification = specification
         self._absent = absent
         self._untested: dict[str, Rule] = {}
+        self._demanded: set[str] = set()
 
     def hear(self, trace: Trace, faults: Sequence[BaseException] = ()) -> None:
         """Take the evidence: the trace, and what failed in our own code."""
@@ -67,6 +68,7 @@ class Hearing:
         if self.faults:
             raise HarnessFault("\n".join(self.faults))
         wanted = {rule.id: rule for rule in chosen if self._applies(rule)}
+        self._demanded |= wanted.keys()
         findings = [f for f in self.judgement.findings if f.rule in wanted]
         for rule in wanted.values():
             judged = self.judgement
@@ -80,6 +82,11 @@ class Hearing:
         if self.faults:
             raise HarnessFault("\n".join(self.faults))
         self._raise(self.findings, list(self._untested.values()))
+        if not self._demanded:
+            raise Untestable(
+                f"nothing is demanded of {self.subject}: no rule of the Then sentences can"
+                f" find fault with it\n  rerun     {self.rerun}"
+            )
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -91,7 +98,8 @@ class Hearing:
         if self.faults:
             return "harness_error"
         found: list[Verdict] = [self.judgement.verdict if self.judgement else "untestable"]
-        return gravest([*found, *(["untestable"] if self._untested else [])])
+        silent = self._untested or not self._demanded
+        return gravest([*found, *(["untestable"] if silent else [])])
 
     def rule_verdict(self, rule_id: str) -> Verdict:
         if rule_id in self._absent and not any(f.rule == rule_id for f in self.findings):

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from gridwitness.trace import Trace
 
 Verdict = Literal[
-    "passed", "nonconformant", "warning", "not_applicable", "untestable", "harness_error"
+    "passed",
+    "nonconformant",
+    "warning",
+    "not_applicable",
+    "not_exercised",
+    "untestable",
+    "harness_error",
 ]
 RED: frozenset[Verdict] = frozenset({"nonconformant", "untestable", "harness_error"})
 SEVERITY: tuple[Verdict, ...] = (
@@ -29,9 +35,14 @@ SEVERITY: tuple[Verdict, ...] = (
     "untestable",
     "warning",
     "passed",
+    "not_exercised",
     "not_applicable",
 )
-"""The gravest first; the verdict of a whole is that of its gravest part."""
+"""The gravest first; the verdict of a whole is that of its gravest part.
+
+not_exercised is for rules that nobody demanded and that had nothing to judge: in recorded
+traffic, and in the features of others.
+"""
 
 
 @dataclass(frozen=True)

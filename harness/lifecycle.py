@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from gridwitness.protocol import callback_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -177,7 +179,7 @@ def _actions() -> Iterator[str]:
     for action in tables().actions.values():
         cells = (
             action.name,
-            f"on_{action.name}",
+            callback_of(action.name),
             "one" if action.is_answered_once else "any number",
             "yes" if action.is_pushed else "no",
             "yes" if action.is_skippable else "no",

@@ -56,7 +56,9 @@ class Plan:
     participant   None puts the reference participant in the seat
     absent        rule id -> why the participant declares that it does not apply
     command       how the user repeats the run
+    example       whether one scenario a feature is played, the same to the byte in every run
     specification the path of what is laid beside, if anything is
+    features      the folder of the features of others; None plays ours
     """
 
     out: str
@@ -68,10 +70,12 @@ class Plan:
     callback_host: str = "127.0.0.1"
     seed: str = ""
     key: str | None = None
+    example: bool = False
     absent: dict[str, str] = field(default_factory=dict[str, str])
     price_tick: str = "0.0001"
     power_step: str = "0.001"
     specification: str | None = None
+    features: str | None = None
 
     @property
     def seed_bytes(self) -> bytes:

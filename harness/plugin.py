@@ -25,6 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from gridwitness import fixtures  # noqa: PLC0415
     from gridwitness.plan import read_plan  # noqa: PLC0415
     from gridwitness.run import Run  # noqa: PLC0415
+    from gridwitness.shown import Shown  # noqa: PLC0415
 
     config.pluginmanager.register(fixtures, "gridwitness-fixtures")
-    config.pluginmanager.register(Run(read_plan(Path(file)), config), "gridwitness-run")
+    plan = read_plan(Path(file))
+    config.pluginmanager.register(Run(plan, config), "gridwitness-run")
+    if plan.example:
+        config.pluginmanager.register(Shown(), "gridwitness-shown")

@@ -42,10 +42,11 @@ SEATS = {
     "charging-operator": "charging operator",
     "grid-node": "grid node",
     "aggregator": "aggregator",
+    "catalogue": "catalogue",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""
 
-AT_AN_ENDPOINT = ("clearing-agent",)
+AT_AN_ENDPOINT = ("clearing-agent", "catalogue")
 """The seats that can be taken from outside: who sits there waits to be asked."""
 
 DEFAULT_EDITIONS = ("beckn-2.0.0-rc", "beckn-2.0.0-lts")

@@ -36,6 +36,9 @@ ACTIONS = frozenset(
 )
 """What can be asked; each is answered under the same name with on_ before it."""
 
+PUBLISHING = frozenset(("publish", "catalog_publish", "catalog/publish"))
+"""What a provider asks, of a catalogue: the sides of a request and of its callback change."""
+
 CodeList = Literal["free", "numbers", "names"]
 """How an edition writes error codes: as it likes, by document 15, or by NFH-008."""
 
@@ -85,8 +88,19 @@ _NUMBERS = {
 
 def is_known(action: str) -> bool:
     """Tell whether an endpoint is one of the protocol's: an action, or its callback."""
-    head, slash, last = action.rpartition("/")
-    return f"{head}{slash}{last.removeprefix('on_')}" in ACTIONS
+    return request_of(action) in ACTIONS
+
+
+def callback_of(action: str) -> str:
+    """Name the callback of a request: catalog/publish is answered by catalog/on_publish."""
+    folder, slash, name = action.rpartition("/")
+    return f"{folder}{slash}on_{name}"
+
+
+def request_of(action: str) -> str:
+    """Name the request that a callback answers; a request is its own."""
+    folder, slash, name = action.rpartition("/")
+    return f"{folder}{slash}{name.removeprefix('on_')}"
 
 
 def code_is_listed(code: str, listed: CodeList) -> bool:
@@ -101,3 +115,11 @@ def write_code(name: str, listed: CodeList) -> str:
     if listed != "numbers":
         return name
     return _NUMBERS.get(name) or _NUMBERS[name.partition("_")[0]]
+
+
+def open_context(action: str) -> tuple[str, ...]:
+    """Name the fields of a context that may be left out, mandatory as they are.
+
+    Published publishes name no BAP: nobody buys yet.
+    """
+    return ("bap_id", "bap_uri") if request_of(action) in PUBLISHING else ()

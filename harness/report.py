@@ -15,6 +15,7 @@ import platform
 import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gridwitness import __version__
@@ -28,7 +29,6 @@ from gridwitness.specification.faults import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from gridwitness.hearing import Hearing
     from gridwitness.plan import Casting, Plan
@@ -120,12 +120,15 @@ class ScenarioRecord:
 class Results:
     """The scenarios of a run as they come in.
 
-    broken tells what failed around a scenario, in our own code; asked_for names every
-    scenario of the plan: feature, name, seat, dialect, defect.
+    broken tells what failed around a scenario, in our own code; mistakes, what is wrong with
+    the features of others; asked_for names every scenario of the plan: feature, name, seat,
+    dialect, defect; features gives the SHA-256 of each file that was played, by path.
     """
 
     records: list[ScenarioRecord] = field(default_factory=list[ScenarioRecord])
     broken: list[str] = field(default_factory=list[str])
+    mistakes: list[str] = field(default_factory=list[str])
+    features: dict[str, str] = field(default_factory=dict[str, str])
     asked_for: set[tuple[str, str, str, str, str | None]] = field(
         default_factory=set[tuple[str, str, str, str, str | None]]
     )
@@ -204,6 +207,10 @@ def build(plan: Plan, results: Results) -> dict[str, Any]:
         "edition": {casting.dialect: casting.edition for casting in plan.castings},
         "strictness": plan.castings[0].strictness,
         "command": plan.command,
+        "features": {
+            "folder": Path(plan.features).name if plan.features else None,
+            "files": results.features,
+        },
         "specification": _specification(plan, records),
         "scenarios": scenarios,
         "rules": rule_lines,
@@ -255,6 +262,8 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
     A rule must be exercised in each seat that it can judge, and there in each dialect;
     in one where no scenario did, it is untestable whatever the others show. What only a
     message that ought to be refused exercises is asked of the seats to which some are sent.
+    Of the features of others no rule is asked but what their scenarios demand: what they do
+    not exercise was not judged, and is told as such.
     """
     lines: list[dict[str, Any]] = []
     beside = laid_beside(plan.specification) if plan.specification else None
@@ -265,7 +274,7 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
         (seat, dialect, rule.id)
         for seat, dialect, edition in places
         for rule in required(edition, seat, parts[dialect])
-        if seat in refusing or not rule.on_refusal
+        if plan.features or seat in refusing or not rule.on_refusal
     }
     seen: dict[tuple[str, str, str], list[tuple[str, int]]] = {}
     for record in records:
@@ -287,7 +296,7 @@ def _rules(plan: Plan, records: list[ScenarioRecord]) -> list[dict[str, Any]]:
             elif place not in judged:
                 found = [*found, "not_applicable"]
             elif not count:
-                found = [*found, "untestable"]
+                found = [*found, "not_exercised" if plan.features else "untestable"]
             by_seat.append(
                 {"seat": seat, "dialect": dialect, "verdict": gravest(found), "exercised": count}
             )

@@ -10,6 +10,7 @@ into its namespace, so that our sentences exist nowhere else.
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -21,10 +22,13 @@ import pytest
 from pytest_bdd.steps import StepNamePrefix
 
 from gridwitness.errors import HarnessFault, Red, UserError
+from gridwitness.feature_folder import STEPS, definitions, digests, line_of, load_steps
 from gridwitness.fixtures import (
     PLAN,
     every_scenario,
     feature_path,
+    folder_of,
+    has_a_place,
     is_cast,
     may_be_cast,
     scenario_name,
@@ -79,6 +83,11 @@ class Run:
         self.is_worker = hasattr(config, "workerinput")
         self.results = Results()
         self._steps: dict[int, ExitStack] = {}
+        self._mistakes: dict[str, str] = {}
+        own = load_steps(folder_of(plan)) if plan.features else None
+        self._own_steps = own.__name__ if own else ""
+        if own is not None:
+            config.pluginmanager.register(own, self._own_steps)
 
     # -- collection -----------------------------------------------------------------
 
@@ -93,8 +102,8 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_bdd_apply_tag(self, tag: str, function: Any) -> bool | None:  # noqa: ANN401
         kind, _, name = tag.partition(":")
-        if kind == "seat":
-            pytest.mark.seat(name=name.replace("-", " "))(function)
+        if kind in ("seat", "dialect"):
+            pytest.mark.played(tag=f"{kind}:{name}")(function)
             return True
         return None
 
@@ -102,19 +111,26 @@ class Run:
         if "casting" not in metafunc.fixturenames:
             return
         test = metafunc.definition
-        seats = {mark.kwargs["name"] for mark in test.iter_markers("seat")}
+        tags = {mark.kwargs["tag"] for mark in test.iter_markers("played")}
+        path = feature_path(self.plan, test.path)
         castings = [
             casting
             for casting in self.plan.castings
-            if casting.seat in seats
-            and may_be_cast(casting, feature_path(test.path), scenario_name(test))
+            if has_a_place(casting, tags) and may_be_cast(casting, path, scenario_name(test))
         ]
         labels = [casting.label for casting in castings]
         metafunc.parametrize("casting", castings, ids=labels, indirect=True, scope="function")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Drop the scenarios, and the examples of outlines, that no casting plays."""
-        items[:] = [item for item in items if _is_played(item)]
+        items[:] = [item for item in items if self._is_played(item)]
+
+    def _is_played(self, item: pytest.Item) -> bool:
+        """Tell whether somebody is cast for a test, and of an outline for its example."""
+        casting = _casting(item)
+        return casting is not None and is_cast(
+            casting, feature_path(self.plan, item.path), scenario_name(item)
+        )
 
     # -- one scenario ---------------------------------------------------------------
 
@@ -138,9 +154,38 @@ class Run:
     def pytest_bdd_after_step(self, request: pytest.FixtureRequest) -> None:
         self._steps.pop(id(request.node)).close()
 
-    def pytest_bdd_step_error(self, request: pytest.FixtureRequest, exception: Exception) -> None:
+    def pytest_bdd_step_error(
+        self,
+        request: pytest.FixtureRequest,
+        feature: Any,  # noqa: ANN401 (pytest-bdd's)
+        step: Any,  # noqa: ANN401 (pytest-bdd's)
+        step_func: Any,  # noqa: ANN401 (pytest-bdd's)
+        exception: Exception,
+    ) -> None:
         stack = self._steps.pop(id(request.node))
         stack.__exit__(type(exception), exception, exception.__traceback__)
+        if self.plan.features:
+            place = f"{feature_path(self.plan, Path(feature.filename))}:{step.line_number}"
+            is_own = step_func.__module__ == self._own_steps
+            mistake = self._mistake(place, is_own, exception)
+            if mistake is not None:
+                self._mistakes[request.node.nodeid] = str(mistake)
+
+    def _mistake(self, place: str, is_own: bool, error: Exception) -> UserError | None:  # noqa: FBT001
+        """Tell what is wrong with a feature of others when a step of it fails; None if nothing."""
+        if isinstance(error, UserError):
+            return UserError(error.what, where=f"{place}: {error.where}", mend=error.mend)
+        if isinstance(error, pytest.FixtureLookupError):
+            known = [one for one in definitions((*MODULES, self._own_steps)) if one.target_fixture]
+            giving = [one.parser.name for one in known if one.target_fixture == error.argname]
+            what = f"needs {error.argname}, of which no sentence before it tells"
+            mend = f"write before it: {' or: '.join(giving)}" if giving else f"correct {STEPS}"
+            return UserError(what, where=place, mend=mend)
+        if is_own and not isinstance(error, Red):
+            folder = folder_of(self.plan)
+            where = f"{place}: {line_of(error, folder / STEPS).removeprefix(f'{folder}/')}"
+            return UserError(f"{type(error).__name__}: {error}", where=where, mend="correct it")
+        return None
 
     def pytest_bdd_step_func_lookup_error(self, request: pytest.FixtureRequest) -> None:
         self._steps.pop(id(request.node), None)
@@ -167,7 +212,10 @@ class Run:
     ) -> Generator[None, Any, Any]:
         report = yield
         record = self._record(item, call, report)
-        if record is not None:
+        if call.when == "call" and item.nodeid in self._mistakes:
+            report.gridwitness_mistake = self._mistakes.pop(item.nodeid)
+            self._remove_trace(record)
+        elif record is not None:
             report.gridwitness = record.as_json()
         return report
 
@@ -192,7 +240,7 @@ class Run:
         if isinstance(error, UserError):
             escaped = str(error)
         return ScenarioRecord.of(
-            feature=feature_path(item.path),
+            feature=feature_path(self.plan, item.path),
             name=scenario_name(item),
             casting=parameters["casting"],
             hearing=hearing,
@@ -213,6 +261,9 @@ class Run:
         data = getattr(report, "gridwitness", None)
         if self.is_worker:
             return
+        if mistake := getattr(report, "gridwitness_mistake", None):
+            self.results.mistakes.append(mistake)
+            return
         if data is None:
             if report.failed:
                 self.results.broken.append(f"{report.nodeid} ({report.when}): {report.longrepr}")
@@ -221,13 +272,20 @@ class Run:
         self.results.records.append(record)
         print(scenario_line(record), flush=True)  # noqa: T201 (the live progress)
 
-    def pytest_sessionfinish(self) -> None:
-        if not self.is_worker:
-            self.results.asked_for = every_scenario(self.plan)
-            write_outputs(self.plan, self.results, self.out)
+    def _remove_trace(self, record: ScenarioRecord | None) -> None:
+        """Leave no trace where there will be no report that names it."""
+        if record is not None and record.trace is not None:
+            (self.out / record.trace).unlink(missing_ok=True)
 
-
-def _is_played(item: pytest.Item) -> bool:
-    """Tell whether somebody is cast for a test, and of an outline for its example."""
-    casting = _casting(item)
-    return casting is not None and is_cast(casting, feature_path(item.path), scenario_name(item))
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.is_worker:
+            return
+        if self.results.mistakes:  # nobody was judged by what its author did not mean
+            print("\n".join(dict.fromkeys(self.results.mistakes)), file=sys.stderr)  # noqa: T201
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            for record in self.results.records:
+                self._remove_trace(record)
+            return
+        self.results.asked_for = every_scenario(self.plan)
+        self.results.features = digests(folder_of(self.plan))
+        write_outputs(self.plan, self.results, self.out)

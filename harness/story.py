@@ -101,11 +101,13 @@ def accepted(message: Message) -> bool:
 def protagonists(trace: Trace) -> tuple[str, ...]:
     """Name the actors each of whom the sequence is played for: those who begin it.
 
-    Where one alone begins it with several others, it is played for each of these.
+    Where one alone begins it with several others, it is played for each of these. What is
+    published before is nobody's exchange yet.
     """
-    if not trace.scene.sequence:
+    rows = [step for step in trace.scene.sequence if not step.publishes]
+    if not rows:
         return tuple(trace.actors(PARTICIPANT))
-    first = trace.scene.sequence[0]
+    first = rows[0]
     asking, asked = trace.actors(first.sender), trace.actors(first.receiver)
     return tuple(asked if len(asking) == 1 < len(asked) else asking)
 

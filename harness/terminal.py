@@ -70,7 +70,15 @@ def _failures(report: dict[str, Any]) -> list[str]:
     told += report["broken"]
     if report["verdict"] != "harness_error":
         told += [_silence(report, r) for r in report["rules"] if r["verdict"] == "untestable"]
+        silent = [s["message"] for s in report["scenarios"] if s["verdict"] == "untestable"]
+        told += [one for one in dict.fromkeys(silent) if not _is_told(one, told)]
     return told
+
+
+def _is_told(message: str, told: list[str]) -> bool:
+    """Tell whether the rule that a scenario's message begins with was told of already."""
+    rule = message.partition(":")[0]
+    return any(text.startswith(f"{rule}:") for text in told)
 
 
 def _finding(finding: dict[str, Any]) -> str:
@@ -188,23 +196,45 @@ def _summary(report: dict[str, Any], out: str) -> Group:
         cells = [Text(word.replace("_", " "), STYLES.get(word, "")) for word in words]
         scenarios.add_row(escape(safe(name)), escape(safe(seat)), *cells)
     summary, verdict = report["summary"], report["verdict"]
-    line = Text.assemble(
-        (verdict, STYLES[verdict]),
-        f": {safe(report['participant']['name'])}, "
-        f"{' and '.join(report['edition'].values())}, {report['strictness']}",
-    )
+    line = Text.assemble((verdict, STYLES[verdict]), f": {_claim(report)}")
     counts = (
         f"{len(report['scenarios'])} scenarios ({_words(summary['scenarios'])}), "
         f"{len(report['rules'])} rules ({_words(summary['rules'])}), "
         f"{summary['messages']} messages"
     )
     lines = [Text(counts)]
+    if _of_others(report):
+        lines.append(Text(_no_certificate(report)))
     if report["specification"]:
         lines.append(Text(safe(specification_line(report["specification"]))))
     if report["left_out"]:
         number = len(report["left_out"])
         lines.append(Text(f"{number} scenarios were left out: such a run is never conformant"))
     return Group(scenarios, Text(), line, *lines, Text(f"report: {out}/report.json"))
+
+
+def _of_others(report: dict[str, Any]) -> str | None:
+    """Give the folder of others whose features were played; None when ours were."""
+    folder: str | None = report.get("features", {}).get("folder")
+    return folder
+
+
+def _claim(report: dict[str, Any]) -> str:
+    """Tell what the verdict is about: an edition, or no more than the features of others."""
+    name = safe(report["participant"]["name"])
+    editions = " and ".join(report["edition"].values())
+    folder = _of_others(report)
+    if folder is None:
+        return f"{name}, {editions}, {report['strictness']}"
+    return f"{name} in the features of {safe(folder)} alone, by {editions}, {report['strictness']}"
+
+
+def _no_certificate(report: dict[str, Any]) -> str:
+    judging = sum(rule["exercised"] > 0 for rule in report["rules"])
+    return (
+        f"no certificate of an edition: {judging} of its {len(report['rules'])} rules"
+        " had something to judge in these features"
+    )
 
 
 def specification_line(beside: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ from gridwitness.editions import editions
 from gridwitness.errors import UserError
 from gridwitness.generation import Generation, generation_of
 from gridwitness.meaning import read_meaning, reader_beside
+from gridwitness.protocol import PUBLISHING, callback_of, request_of
 from gridwitness.shape import Shape, shape_of
 from gridwitness.signing import SignatureCheck
 from gridwitness.views import Envelope, Problem, Reading, moved
@@ -219,6 +220,17 @@ class Message:
     def is_callback(self) -> bool:
         return self.action.rpartition("/")[2].startswith("on_")
 
+    @property
+    def from_provider(self) -> bool:
+        """Whether its sender takes the provider's side: it calls back, or publishes."""
+        return self.is_callback != (request_of(self.action) in PUBLISHING)
+
+    @property
+    def named_sender(self) -> str | None:
+        """The id of its sender, as its context names it."""
+        envelope = self.reading.envelope
+        return envelope.bpp_id if self.from_provider else envelope.bap_id
+
 
 @dataclass(frozen=True)
 class Step:
@@ -236,6 +248,11 @@ class Step:
     after: tuple[str, ...] = ()
     after_all: tuple[str, ...] = ()
     is_optional: bool = False
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it is a publish, or what is answered to one."""
+        return any(request_of(action) in PUBLISHING for action in self.actions)
 
 
 @dataclass(frozen=True)
@@ -312,7 +329,7 @@ class Trace:
     def callbacks_of(self, request: Message) -> tuple[Message, ...]:
         """Find the callbacks that answer a request: same transaction, opposite way, later."""
         envelope = request.reading.envelope
-        same = _by_transaction(self).get((f"on_{request.action}", envelope.transaction_id), [])
+        same = _by_transaction(self).get((callback_of(request.action), envelope.transaction_id), [])
         later = islice(same, bisect(same, request.number, key=_number), None)
         found = [
             message
@@ -328,7 +345,7 @@ class Trace:
         if not callback.is_callback:
             return []
         transaction_id = callback.reading.envelope.transaction_id
-        same = _by_transaction(self).get((callback.action[len("on_") :], transaction_id), [])
+        same = _by_transaction(self).get((request_of(callback.action), transaction_id), [])
         end = bisect_left(same, callback.number, key=_number)
         return [
             request

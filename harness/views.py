@@ -286,7 +286,11 @@ class Deal(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Offer(View):
-    """An offer of a catalogue: to trade in a market, or a deal that somebody may join."""
+    """An offer of a catalogue: to trade in a market, or a deal that somebody may join.
+
+    It can be taken from valid_from until valid_until, RFC 3339; None is open. Who withdraws
+    it says that it is not active any more.
+    """
 
     offer_id: str
     provider_id: str | None
@@ -296,9 +300,37 @@ class Offer(View):
     charges: Charges | None
     deal: Deal | None = None
     blocks: tuple[Block, ...] = ()
+    valid_from: str | None = None
+    valid_until: str | None = None
+    is_active: bool = True
 
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue(View):
+    """What one provider publishes together, or what of it a search finds.
+
+    merges: it is laid over what was published under its id before, not put in its place.
+    """
+
+    catalogue_id: str | None
+    provider_id: str | None
+    bpp_id: str | None = None
+    bpp_uri: str | None = None
+    is_active: bool = True
+    merges: bool = False
+    offers: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishResult(View):
+    """What became of a published catalogue: ACCEPTED, REJECTED or PARTIAL."""
+
+    catalogue_id: str | None
+    status: str | None
+    offer_count: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,10 +422,27 @@ class Command(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Nearby(View):
+    """Where a search looks: within so many metres of a point, in degrees of WGS 84."""
+
+    longitude: Decimal
+    latitude: Decimal
+    within_m: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intent(View):
-    """What a discover asks for: offers to trade in an interval."""
+    """What a discover asks for: offers that fit in all that it names.
+
+    is_whole: nothing that it asks for is missing here.
+    """
 
     interval: Interval | None
+    nearby: Nearby | None = None
+    connector_type: str | None = None
+    min_power_kw: Decimal | None = None
+    provider_id: str | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -430,11 +479,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Everything read from one message."""
+    """Everything read from one message.
+
+    catalogues holds the offers once more, as they stand in it; None where it has no list of them.
+    """
 
     envelope: Envelope
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
+    catalogues: tuple[Catalogue, ...] | None = field(default=None, compare=False)
+    results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
     request: AggregationRequest | None = None

@@ -14,7 +14,7 @@ import asyncio
 import socket
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from gridwitness import signing
 from gridwitness.acks import Refusal, write_ack
+from gridwitness.clock import Clock
 from gridwitness.dialects.base import dump_json
 from gridwitness.errors import UserError
 from gridwitness.signing import SignatureCheck
@@ -110,7 +111,7 @@ class Draft:
     headers: Mapping[str, str]
     raw: bytes
     sent_s: float
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))
+    at: str
     deadline_s: float | None = None
     answer: Answer | None = None
     failure: str | None = None
@@ -193,6 +194,7 @@ class Wire:
         self.callback_host = callback_host
         self.port = port
         self.recorder = Recorder()
+        self.clock = Clock()
         self.outsider: str | None = None
         """The actor that a message from outside this process is attributed to."""
         self.outsider_id: str | None = None
@@ -287,6 +289,7 @@ class Wire:
             headers=sent,
             raw=raw,
             sent_s=recorder.now_s(),
+            at=self._at(),
             deadline_s=deadline_s,
             deliberate=deliberate,
         )
@@ -338,6 +341,7 @@ class Wire:
             headers=dict(request.headers),
             raw=raw,
             sent_s=received_s,
+            at=self._at(),
         )
         wrong_method = listener is not None and request.method not in listener.methods
         if draft.kind == "beckn" and (wrong_method or refusal is not None):
@@ -420,7 +424,11 @@ class Wire:
     async def _verify(self, value: str, raw: bytes, answered: list[str]) -> SignatureCheck:
         header = signing.parse_header(value)
         key = await self.keys.find(header.subscriber_id, header.key_id) if header else None
-        return signing.check(header, raw, key, now_s=time.time(), answered=answered)
+        now_s = self.clock.now().timestamp()
+        return signing.check(header, raw, key, now_s=now_s, answered=answered)
+
+    def _at(self) -> str:
+        return self.clock.now().isoformat(timespec="microseconds")
 
 
 def bind(callback_host: str, port: int) -> socket.socket:

@@ -10,11 +10,9 @@ acknowledgement is sent, then the handler of the action runs as a task.
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -24,18 +22,28 @@ from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.base import dump_json
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.mocks.draws import AT_RANDOM, Draws
 from gridwitness.mocks.spoilt import Fault, Signing
-from gridwitness.protocol import VERSION, is_known, write_code
+from gridwitness.protocol import (
+    PUBLISHING,
+    VERSION,
+    callback_of,
+    is_known,
+    open_context,
+    write_code,
+)
 from gridwitness.registry import Directory, Record
 from gridwitness.views import (
     AggregationRequest,
     AggregationResult,
+    Catalogue,
     Deal,
     EnergyContract,
     Envelope,
     Intent,
     Offer,
     ProtocolError,
+    PublishResult,
     Reading,
 )
 from gridwitness.wire import json_answer
@@ -91,8 +99,8 @@ class Setting:
     """What all actors of a run share.
 
     stranger is registered but takes no part: its key signs what it must not. patience
-    scales every deadline that is read from a message's ttl; names maps a subscriber id to
-    the name its actor has in the scenario.
+    scales every deadline that is read from a message's ttl; draws gives what no scenario
+    states; names maps a subscriber id to the name its actor has in the scenario.
     """
 
     wire: Wire
@@ -100,6 +108,7 @@ class Setting:
     tongues: Mapping[str, Tongue]
     stranger: Signer
     patience: float = 1.0
+    draws: Draws = AT_RANDOM
     names: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -109,6 +118,8 @@ class Say:
 
     intent: Intent | None = None
     offers: tuple[Offer, ...] = ()
+    catalogues: tuple[Catalogue, ...] | None = None
+    results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
     request: AggregationRequest | None = None
@@ -138,7 +149,7 @@ class Actor:
         self._waiting: dict[str, asyncio.Queue[tuple[str, Message | None]]] = {}
         """By transaction: the callbacks that came, each with what of it is usable."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_message_id = str(uuid.uuid4())
+        self._last_message_id = ""
         self._opened: set[str] = set()
         """The transactions in which something was asked."""
         self._asked: set[str | None] = set()
@@ -233,7 +244,7 @@ class Actor:
     def _complaints_about_signature(
         self, inbound: Inbound, message: Message
     ) -> Iterator[tuple[str, Refusal]]:
-        check, envelope = inbound.signature, message.reading.envelope
+        check = inbound.signature
         if not check.is_valid:
             header = signing.parse_header(message.headers.get("authorization", ""))
             too_little = header is not None and not header.covers_enough
@@ -245,7 +256,7 @@ class Actor:
                 ),
             )
             return
-        caller = envelope.bpp_id if message.is_callback else envelope.bap_id
+        caller = message.named_sender
         if caller not in (None, check.subscriber_id):
             text = f"signed by {check.subscriber_id}, sent as {caller}"
             yield "foreign signer", Refusal(401, "AUT_UNAUTHORIZED_ACTION", text)
@@ -255,7 +266,7 @@ class Actor:
     ) -> Iterator[tuple[str, Refusal]]:
         envelope, dialect = message.reading.envelope, DIALECTS[message.dialect or ""]
         for name in dialect.mandatory_context:
-            if getattr(envelope, name) is None:
+            if getattr(envelope, name) is None and name not in open_context(inbound.action):
                 text = f"context.{dialect.context_key(name)} is missing"
                 yield "incomplete", Refusal(400, "CTX_MISSING_FIELD", text)
         if envelope.version not in (None, VERSION):
@@ -267,7 +278,7 @@ class Actor:
         if not is_known(inbound.action):
             text = f"there is no action {inbound.action}"
             yield "unknown action", Refusal(404, "NET_NOT_IMPLEMENTED", text)
-        if not message.is_callback and _is_over(envelope):
+        if not message.is_callback and self._is_over(envelope):
             yield "too late", Refusal(400, "CTX_TTL_EXPIRED", "its time to live is over")
 
     def _whims(self, message: Message) -> Iterator[tuple[str, Refusal]]:
@@ -291,6 +302,10 @@ class Actor:
         fault = self.spoils.get(message.reading.envelope.bap_id or "")
         if fault is None or fault.place != "answer" or fault.at != message.action:
             return None
+        return self.offers_nothing(message)
+
+    def offers_nothing(self, message: Message) -> Refusal:
+        """Tell that nothing is found, and no callback will come, as the edition has it told."""
         status = self.setting.tongues[message.dialect or ""].edition.no_callback_status
         text = "nothing is offered today"
         return Refusal(status or 400, "BIZ_NO_RESULTS_FOUND", text, acknowledged=status > 0)
@@ -301,7 +316,7 @@ class Actor:
         form = tongue.edition.ack_form_for(tongue.strictness) if tongue else "nested"
         if refusal and tongue:
             refusal = replace(refusal, code=write_code(refusal.code, tongue.edition.error_codes))
-        body = write_ack(form, envelope, _now(), refusal)
+        body = write_ack(form, envelope, self._now(), refusal)
         status = refusal.http_status if refusal else 200
         told = {"www-authenticate": self._challenge()} if status == HTTPStatus.UNAUTHORIZED else {}
         request = signing.parse_header(message.headers.get("authorization", ""))
@@ -375,7 +390,7 @@ class Actor:
             fault = spoilt
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         waiting = self._waiting[transaction_id] = asyncio.Queue()
-        actions = (f"on_{action}", "on_update") if until else (f"on_{action}",)
+        actions = (callback_of(action), "on_update") if until else (callback_of(action),)
         envelope = self._context(action, whom, transaction_id, ttl)
         try:
             sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s, fault=fault)
@@ -416,16 +431,19 @@ class Actor:
         message_id = self._message_id()
         self._opened.add(transaction_id)
         self._asked.add(message_id)
+        asking, asked = (self.id, self.uri), (whom.subscriber_id, whom.url)
+        if action in PUBLISHING:
+            asking, asked = asked, asking
         return Envelope(
             action=action,
             version=VERSION,
-            bap_id=self.id,
-            bap_uri=self.uri,
-            bpp_id=whom.subscriber_id,
-            bpp_uri=whom.url,
+            bap_id=asking[0],
+            bap_uri=asking[1],
+            bpp_id=asked[0],
+            bpp_uri=asked[1],
             transaction_id=transaction_id,
             message_id=message_id,
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=ttl,
         )
 
@@ -440,7 +458,7 @@ class Actor:
         self, action: str, whom: Record, say: Say, dialect: str, ttl: str, fault: Fault
     ) -> None:
         """Send a spoilt request, in a transaction of its own, before the right one."""
-        transaction_id = str(uuid.uuid4())
+        transaction_id = self.new_id()
         if fault.waits:
             await self.ask(
                 action,
@@ -499,7 +517,7 @@ class Actor:
             bpp_id=self.id,
             bpp_uri=self.uri,
             message_id=self._message_id(),
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=TTL,
             at={},
         )
@@ -509,17 +527,20 @@ class Actor:
     async def reply(self, request: Message, say: Say) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
         envelope = request.reading.envelope
-        action = f"on_{request.action}"
+        action = callback_of(request.action)
         if action in self.conduct.silent_on:
             return None
         caller = Record(envelope.bap_id or "", envelope.bap_uri or "", "BAP", "", "")
+        own = {"bpp_id": self.id, "bpp_uri": self.uri}
+        if request.action in PUBLISHING:
+            caller = Record(envelope.bpp_id or "", envelope.bpp_uri or "", "BPP", "", "")
+            own = {"bap_id": self.id, "bap_uri": self.uri}
         answer = replace(
             envelope,
+            **own,
             action=action,
             version=VERSION,
-            bpp_id=self.id,
-            bpp_uri=self.uri,
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=TTL,
             at={},
         )
@@ -565,7 +586,7 @@ class Actor:
             bpp_uri=self.uri,
             transaction_id=transaction_id,
             message_id=self._message_id(),
-            timestamp=_now(),
+            timestamp=self._now(),
             ttl=TTL,
         )
         sent = await self._send(envelope, say, dialect, whom, wait_s=None)
@@ -623,7 +644,7 @@ class Actor:
         )
 
     def _sign(self, raw: bytes, edition: Edition, chain: str | None, how: Signing = AS_EVER) -> str:
-        created_s = int(time.time()) + how.created_in_s
+        created_s = int(self.setting.wire.clock.now().timestamp()) + how.created_in_s
         life_s = self.conduct.signature_life_s if how.life_s is None else how.life_s
         signer, stranger = self._signer, self.setting.stranger
         if self.conduct.signs_as is not None:
@@ -646,9 +667,29 @@ class Actor:
         )
 
     def _message_id(self) -> str:
-        if not self.conduct.reuses_message_ids:
-            self._last_message_id = str(uuid.uuid4())
+        if not (self.conduct.reuses_message_ids and self._last_message_id):
+            self._last_message_id = self.new_id()
         return self._last_message_id
+
+    def new_id(self) -> str:
+        """Draw an id of its own."""
+        return self.setting.draws.new_id(self.name)
+
+    # -- the time of day ------------------------------------------------------------
+
+    def _now(self) -> str:
+        now = self.setting.wire.clock.now()
+        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _is_over(self, envelope: Envelope) -> bool:
+        """Tell whether the time to live of a message is over; False when that cannot be told."""
+        lives_s = duration_s(envelope.ttl) if envelope.ttl else None
+        try:
+            written = datetime.fromisoformat(envelope.timestamp or "")
+            late = self.setting.wire.clock.now() - written
+        except (ValueError, TypeError, OverflowError):
+            return False
+        return lives_s is not None and late.total_seconds() > float(lives_s) + CLOCKS_DIFFER_S
 
 
 _HONEST = Fault("", honest=True)
@@ -666,24 +707,9 @@ def _identity(message: Message) -> tuple[str | None, str]:
     return message.reading.envelope.message_id, signed
 
 
-def _is_over(envelope: Envelope) -> bool:
-    """Tell whether the time to live of a message is over; False when that cannot be told."""
-    lives_s = duration_s(envelope.ttl) if envelope.ttl else None
-    try:
-        written = datetime.fromisoformat(envelope.timestamp or "")
-        late = datetime.now(UTC) - written
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return lives_s is not None and late.total_seconds() > float(lives_s) + CLOCKS_DIFFER_S
-
-
 def error(code: str, text: str) -> Say:
     """Say that something went wrong."""
     return Say(error=ProtocolError(code=code, text=text))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def rest(actors: Sequence[Actor]) -> None:

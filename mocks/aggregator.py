@@ -10,7 +10,6 @@ curve. It knows the price only once it is told from above, so it clears nothing 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -75,7 +74,7 @@ class Aggregator(ClearingAgent):
             await self.reply(message, error("BIZ_NO_RESULTS_FOUND", "nothing is offered above"))
 
     async def _look_above(self, key: tuple[str, str], intent: Intent) -> None:
-        transaction_id = str(uuid.uuid4())
+        transaction_id = self.new_id()
         found = await self._ask_above("discover", Say(intent=intent), key[0], transaction_id)
         if found is not None and found.reading.offers:
             self._above[key] = transaction_id

@@ -13,7 +13,6 @@ on it.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -83,7 +82,7 @@ class Entry:
     """One participant of one market: what is agreed, and the message to answer next."""
 
     contract: EnergyContract
-    transaction_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    transaction_id: str
     """The agent's own transaction with the utility."""
     confirm: Message | None = None
     withdrawn: bool = False
@@ -253,7 +252,7 @@ class ClearingAgent(Actor):
             return
         offer_id = offered.offer_id or _offer_id(offered.interval)
         agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
-        entry = Entry(agreed)
+        entry = Entry(agreed, self.new_id())
         question = replace(
             entry.contract,
             curve=None,

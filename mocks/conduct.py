@@ -65,6 +65,8 @@ class Conduct:
     overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
     minds     reasons that are none, for which messages are refused all the same
     grids     the grid within whose limits a market is cleared
+    lists     offers that a catalogue gives although it must not: withdrawn, expired, unfit,
+              superseded
     retries   how often one asks again after being turned away
     """
 
@@ -79,6 +81,8 @@ class Conduct:
     refuses_actions: frozenset[str] = frozenset()
     overlooks: frozenset[str] = frozenset()
     minds: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+    reads_every_page: bool = True
     refuses_bad_offers: bool = True
     calls_back_after_refusal: bool = False
     binds_refused_locks: bool = False

@@ -11,7 +11,6 @@ that it is a callback of; a second one to the same request is news that nobody a
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
-from gridwitness.mocks.words import WORDS, Known
+from gridwitness.mocks.words import WORDS, Known, happens
 from gridwitness.rules.sequence import CARRIES
 from gridwitness.trace import Trace
 from gridwitness.views import Deal, Intent
@@ -123,7 +122,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal))
+        thread = Thread(Known(self._facts, self._party, deal, self.new_id))
         self._threads.append(thread)
         return thread
 
@@ -247,6 +246,7 @@ class Player(Actor):
     async def _say(self, thread: Thread, step: Step) -> None:
         action = step.actions[0]
         answers = self._answers.get(step.name)
+        self._skip(step)
         request = thread.requests.get(answers) if answers else None
         if request is not None:
             action = f"on_{request.action}"
@@ -262,6 +262,14 @@ class Player(Actor):
             return
         self._came(thread, step)
 
+    def _skip(self, step: Step) -> None:
+        """Skip to when there is what a row, or an answer to it, tells of."""
+        answers = (s for s in self._sequence if self._answers.get(s.name) == step.name)
+        words = {word for row in (step, *answers) for word in row.carries}
+        instants = [at for word in words if (at := happens(self._facts, word)) is not None]
+        if instants:
+            self.setting.wire.clock.skip_to(max(instants))
+
     async def _tell(self, thread: Thread, step: Step, action: str, say: Say) -> bool:
         whom = await self._whom(thread, step.receiver)
         if whom is None:
@@ -274,7 +282,7 @@ class Player(Actor):
                 dialect=self._dialect,
                 transaction_id=thread.transaction.get(step.receiver, ""),
             )
-        transaction_id = thread.transaction.setdefault(step.receiver, str(uuid.uuid4()))
+        transaction_id = thread.transaction.setdefault(step.receiver, self.new_id())
         long = any(
             other.after_all and self._answers.get(other.name) == step.name
             for other in self._sequence
@@ -397,6 +405,9 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         sequence=sequence,
     )
     defects = [defect for player in players for defect in player.defects]
+    for defect in defects:
+        if isinstance(defect, UserError):
+            raise defect
     return Trace(known, recorder.messages()), defects
 
 

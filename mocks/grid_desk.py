@@ -7,7 +7,6 @@ Does not belong here: the arithmetic (reference_impl.grid), the market itself (c
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -88,7 +87,7 @@ class GridDesk:
         offered = self._offers[node_id].deal or Deal()
         asked = replace(
             offered,
-            contract_id=str(uuid.uuid4()),
+            contract_id=self._new_id(),
             offer_id=self._offers[node_id].offer_id,
             provider_id=node_id,
             customer_id=self._agent.id,
@@ -111,11 +110,14 @@ class GridDesk:
         agreed = self._agreed.items()
         await asyncio.gather(*(self._ask("status", node, Say(deal=deal)) for node, deal in agreed))
 
+    def _new_id(self) -> str:
+        return self._agent.new_id()
+
     async def _ask(self, action: str, node_id: str, say: Say) -> Message | None:
         record = await self._agent.setting.directory.record(node_id)
         if record is None:
             return None
-        transaction_id = self._transactions.setdefault(node_id, str(uuid.uuid4()))
+        transaction_id = self._transactions.setdefault(node_id, self._new_id())
         return await self._agent.ask(
             action, record, say, dialect=self._dialect, transaction_id=transaction_id
         )

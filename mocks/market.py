@@ -7,9 +7,7 @@ judge afterwards. Does not belong here: what is expected of them.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from gridwitness.mocks.actor import rest
 from gridwitness.mocks.aggregator import Aggregator
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.grid_node import GridNode
 from gridwitness.mocks.participant import MarketParticipant, Wish
 from gridwitness.mocks.utility import Meter, Utility
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from gridwitness.mocks.actor import Actor
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.draws import Draws
     from gridwitness.mocks.grid_node import Place
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.spoilt import Fault
@@ -115,10 +115,9 @@ class Cast:
         )
 
 
-def fresh_interval(duration_h: Fraction) -> Interval:
-    """Draw a delivery interval that no other market trades: a full minute in the next decade."""
-    minute = secrets.randbelow(10 * 365 * 24 * 60)
-    start = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+def fresh_interval(draws: Draws, duration_h: Fraction) -> Interval:
+    """Draw a delivery interval that no other market trades."""
+    start = draws.delivery()
     return Interval(start=start.strftime("%Y-%m-%dT%H:%M:%SZ"), duration_h=duration_h)
 
 
@@ -199,7 +198,7 @@ def play(
         to_a_participant = scene.seat == PARTICIPANT
         spoiler = actors[-1] if to_a_participant else participants[0]  # the agent comes last
         spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
-    interval = fresh_interval(cast.duration_h)
+    interval = fresh_interval(setting.draws, cast.duration_h)
     agents = {name: sandbox.directory.here(ids[agent]) for name, agent in cast.agents.items()}
     try:
         records = {one.name: agents.get(one.name) or record for one in participants}
@@ -252,6 +251,7 @@ async def _run(  # noqa: PLR0913 (who takes part, and when)
         agent = agents[one.name]
         if cast.cancels.get(one.name) == AFTER:
             await one.cancel(agent)  # refused: what has cleared stands
+        one.setting.wire.clock.skip_to(end_of(interval))
         return await one.status(agent)
 
     phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [

@@ -6,7 +6,6 @@ belong here: when to ask them; that is the market's business (market).
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ class MarketParticipant(Actor):
         self.wish = wish
         self.contract: EnergyContract | None = None
         self._dialect = dialect
-        self._transaction_id = str(uuid.uuid4())
+        self._transaction_id = self.new_id()
 
     async def discover(self, agent: Record, interval: Interval) -> bool:
         """Look for an offer to trade in an interval; False when there is none."""
@@ -90,7 +89,7 @@ class MarketParticipant(Actor):
             return False
         offered = replace(
             self.contract,
-            contract_id=str(uuid.uuid4()),
+            contract_id=self.new_id(),
             grid_operator_id=grid_operator_id,
             curve=self.wish.curve,
         )

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gridwitness.clock import CountedClock
 from gridwitness.editions import editions
+from gridwitness.local_wire import LocalWire
 from gridwitness.mocks.actor import Setting, Tongue
+from gridwitness.mocks.draws import RepeatedDraws
 from gridwitness.mocks.registry import Registry
 from gridwitness.registry import Directory, Record
 from gridwitness.signing import Signer
@@ -40,6 +43,8 @@ class Sandbox:
 
     seed: every key is derived from it and the subscriber's id; a run that draws it
     at random has keys of its own. key: sign with this one instead, whoever signs.
+    repeatable: play without a network; what is begun by the same name is the same in every
+    run, to the byte.
     """
 
     def __init__(  # noqa: PLR0913 (what a run is configured by)
@@ -52,6 +57,7 @@ class Sandbox:
         outsider: Outsider | None = None,
         registry_url: str | None = None,
         key: Ed25519PrivateKey | None = None,
+        repeatable: bool = False,
     ) -> None:
         self._seed = seed
         self._key = key
@@ -60,7 +66,11 @@ class Sandbox:
         self._stack = ExitStack()
         self.outsider = outsider
         self.directory = Directory(registry_url)
-        self.wire = Wire(self.directory, port=port, callback_host=callback_host)
+        self.wire = (
+            LocalWire(self.directory, NETWORK)
+            if repeatable
+            else Wire(self.directory, port=port, callback_host=callback_host)
+        )
         tongues = {
             editions()[edition].dialect: Tongue(editions()[edition], strictness)
             for edition, strictness in speaks
@@ -90,6 +100,11 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def begin(self, played: str) -> None:
+        """Set the clock and the draws back, for what is then played to be the same again."""
+        self.wire.clock = CountedClock()
+        self.setting = replace(self.setting, draws=RepeatedDraws(played))
 
     @property
     def registry_url(self) -> str:

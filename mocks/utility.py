@@ -7,7 +7,6 @@ prices; the utility is not told them.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -154,7 +153,7 @@ class Utility(Actor):
             agent,
             Say(contract=order),
             dialect=dialect,
-            transaction_id=str(uuid.uuid4()),
+            transaction_id=self.new_id(),
         )
         done = answer.reading.contract if answer else None
         if done is None or read_setpoint_kw(done) is None:

@@ -9,7 +9,6 @@ Whatever somebody else has said already is passed on as it was said.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks.draws import end_of
 from gridwitness.rules.sequence import SESSION
 from gridwitness.views import (
     Bill,
@@ -32,6 +32,7 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -93,12 +94,13 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed.
+    telling holds what the message under way tells beside what is agreed; new_id draws an id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
+    new_id: Callable[[], str]
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
@@ -158,7 +160,7 @@ class Known:
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
         )
         return Offer(
-            offer_id=f"offer-of-{self.own_id}",
+            offer_id=_offer_id(self.own_id),
             provider_id=self.own_id,
             pricing_model=None,
             clearing_agent_id=None,
@@ -191,8 +193,9 @@ class Known:
             deal = with_role(deal, role)
         return replace(
             deal,
-            contract_id=deal.contract_id or str(uuid.uuid4()),
+            contract_id=deal.contract_id or self.new_id(),
             status=deal.status or "PENDING",
+            offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
             customer_id=self.facts.ids[customer.name],
@@ -213,6 +216,10 @@ class Known:
 RESOURCE = "energy"
 
 
+def _offer_id(provider_id: str) -> str:
+    return f"offer-of-{provider_id}"
+
+
 def with_role(deal: Deal, role: Role) -> Deal:
     """Put a role in the place of the one of its name, or behind all others."""
     if deal.role(role.name) is None:
@@ -231,6 +238,12 @@ def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 def _terms(known: Known) -> None:
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
+    if not terms and not any(role.terms for role in known.deal.roles):
+        raise UserError(
+            f"the {known.party.role} is to carry terms, and nobody has stated any",
+            where="the message sequence",
+            mend="state a term of that role, or let the row carry something else",
+        )
     known.deal = with_role(known.deal, replace(own, terms=terms))
 
 
@@ -400,6 +413,23 @@ def _settlement(known: Known) -> None:
 
 def _completed(known: Known) -> None:
     known.deal = replace(known.deal, status="COMPLETED")
+
+
+def happens(facts: Facts, word: str) -> datetime | None:
+    """Give the instant before which nobody can tell of something; None: it is only said."""
+    if word == "meter reading":
+        return end_of(facts.interval)
+    if not facts.session:
+        return None
+    first, last = facts.session[0], facts.session[-1]
+    return {
+        "session requested": first.start,
+        "session active": first.start,
+        "telemetry": first.end,
+        "session stopping": last.end,
+        "session completed": last.end,
+        "charge detail record": last.end,
+    }.get(word)
 
 
 WORDS: dict[str, Callable[[Known], None]] = {

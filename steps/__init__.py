@@ -10,6 +10,7 @@ state. MODULES is the whole language: sentences elsewhere do not exist.
 MODULES = (
     "gridwitness.steps.market",
     "gridwitness.steps.exchange",
+    "gridwitness.steps.catalogue",
     "gridwitness.steps.transport",
     "gridwitness.steps.verdicts",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_bdd import given, parsers, when
 
 from gridwitness.mocks.market import OPEN_CHARGES, Below, Cast, play
+from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 @given("the message sequence", target_fixture="sequence")
 def the_message_sequence(datatable: list[list[str]]) -> tuple[Step, ...]:
-    columns = ["row", "from", "to", "action", "carries", "after"]
-    return tuple(tables.step(row) for row in tables.rows(datatable, needs=columns, may=[]))
+    return read_sequence(datatable)
 
 
 @given(parsers.parse("a delivery interval of {minutes:d} minutes"), target_fixture="duration_h")

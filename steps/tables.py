@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from gridwitness import sequence_table
 from gridwitness.dialects.blocks import typed
 from gridwitness.errors import UserError
 from gridwitness.mocks.grid_node import Place
@@ -23,13 +24,12 @@ from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import ChargingPeriod
-from gridwitness.trace import Step
 from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Row = dict[str, str]
+Row, rows = sequence_table.Row, sequence_table.rows
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _POINT = re.compile(rf"({_NUMBER}) kW at ({_NUMBER})")
@@ -43,20 +43,6 @@ SPOILT = {
     )
 }
 """What may be wrong with an offer on purpose; the first is wrong in the table already."""
-
-
-def rows(table: Sequence[Sequence[str]], *, needs: Sequence[str], may: Sequence[str]) -> list[Row]:
-    """Read a table with a heading; raises UserError for a column it does not know or lacks."""
-    heading = list(table[0])
-    unknown = [name for name in heading if name not in (*needs, *may)]
-    missing = [name for name in needs if name not in heading]
-    if unknown or missing:
-        raise UserError(
-            f"unknown columns {unknown}, missing columns {missing}",
-            where="a table of the feature",
-            mend=f"use the columns {', '.join(needs)}; optional: {', '.join(may)}",
-        )
-    return [dict(zip(heading, row, strict=True)) for row in table[1:]]
 
 
 def quantity(text: str, unit: str) -> Decimal:
@@ -87,21 +73,6 @@ def curve(text: str, currency: str) -> OfferCurve:
         min_export_kw=read[0].power_kw,
         max_export_kw=read[-1].power_kw,
         points=tuple(read),
-    )
-
-
-def step(row: Row) -> Step:
-    """Read one row of a message sequence; a question mark says that it comes for some only."""
-    after = [name.strip() for name in row["after"].split(",") if name.strip()]
-    return Step(
-        name=row["row"].removesuffix("?"),
-        is_optional=row["row"].endswith("?"),
-        sender=row["from"],
-        receiver=row["to"],
-        actions=tuple(row["action"].split(" or ")),
-        carries=tuple(word.strip() for word in row["carries"].split(",") if word.strip()),
-        after=tuple(name for name in after if not name.startswith("all ")),
-        after_all=tuple(name.removeprefix("all ") for name in after if name.startswith("all ")),
     )
 
 
@@ -279,7 +250,8 @@ def _element(row: Row) -> dict[str, object]:
     }
     if row.get("days"):
         limits["dayOfWeek"] = [day.strip().upper() for day in row["days"].split(",")]
-    return {"priceComponents": [component]} | ({"restrictions": limits} if limits else {})
+    element: dict[str, object] = {"priceComponents": [component]}
+    return element | ({"restrictions": limits} if limits else {})
 
 
 def period(row: Row) -> ChargingPeriod:

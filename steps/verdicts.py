@@ -6,6 +6,7 @@ them it is there to exercise.
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from pytest_bdd import parsers, then
@@ -75,6 +76,13 @@ def what_was_agreed_is_carried(hearing: Hearing) -> None:
 
 @then(parsers.parse("the exchange keeps {rule_id:S}"))
 def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
+    if rule_id not in rules():
+        near = difflib.get_close_matches(rule_id, rules(), n=1)
+        raise UserError(
+            f"there is no rule {rule_id!r}",
+            where="a sentence of the feature",
+            mend=f"{f'did you mean {near[0]}? ' if near else ''}see: gridwitness rules",
+        )
     hearing.demand([rules()[rule_id]])
 
 

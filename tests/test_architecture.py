@@ -13,8 +13,8 @@ from gridwitness import rules, steps
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("features", "steps", "mocks", "schemas", "examples", "reference_impl")
-ASSEMBLY = ("cli.py", "plugin.py", "run.py", "fixtures.py")
-"""Where everything is put together: the command, and the pytest plugin with its two parts."""
+ASSEMBLY = ("cli.py", "plugin.py", "run.py", "fixtures.py", "shown.py")
+"""Where everything is put together: the command, and the pytest plugin with its three parts."""
 
 ALLOWED = {
     "reference_impl": {"reference_impl"},
@@ -89,11 +89,12 @@ def test_every_package_is_in_the_wheel():
 def test_every_data_file_is_in_the_wheel():
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     carried: set[Path] = set()
-    for package, patterns in setup["package-data"].items():
-        top, *inner = package.removeprefix("gridwitness").lstrip(".").split(".")
-        folder = ROOT / (top if top in ROOMS else Path("harness", top))
-        for pattern in patterns:
-            carried |= set(folder.joinpath(*inner).glob(pattern))
+    for listed in (setup["package-data"], setup["exclude-package-data"]):  # left out on purpose
+        for package, patterns in listed.items():
+            top, *inner = package.removeprefix("gridwitness").lstrip(".").split(".")
+            folder = ROOT / (top if top in ROOMS else Path("harness", top))
+            for pattern in patterns:
+                carried |= set(folder.joinpath(*inner).glob(pattern))
     data = {
         file
         for room in ("harness", *ROOMS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gridwitness.mocks.defects import DEFECTS
 from tests.conftest import SEED, played
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +62,25 @@ def test_the_reference_agent_is_conformant_twice_in_a_row(gridwitness, tmp_path)
         assert ran.json["verdict"] == "conformant"
         assert ran.json["participant"]["subscriber_id"] == "clearing-agent.gridwitness.example"
     assert first.json["rules"] == again.json["rules"]
+
+
+@pytest.mark.parametrize("defect", [None, "keeps-what-is-over"])
+def test_a_catalogue_is_certified_too(gridwitness, tmp_path, defect: str | None):
+    port = free_port()
+    registry = f"http://127.0.0.1:{port}/registry"
+    misbehaves = ("--defect", defect) if defect else ()
+    with played("catalogue", "--registry", registry, *misbehaves) as told:
+        key = f'registry = "{told["registry"]}"'
+        profile = write_profile(tmp_path, endpoint=told["endpoint"], key=key, port=port)
+        text = profile.read_text("utf-8")
+        text = text.replace('seat = "clearing-agent"', 'seat = "catalogue"')
+        text = text.replace("clearing-agent.gridwitness", "catalogue.gridwitness")
+        profile.write_text(text, "utf-8")
+        chosen = ("-k", "is_over") if defect else ()
+        ran = gridwitness("certify", str(profile), "--json", *chosen)
+    broken = {finding["rule"] for finding in ran.json["findings"]}
+    wanted = {DEFECTS[defect].breaks} if defect else set()
+    assert (ran.status, broken) == (1 if defect else 0, wanted), ran.out
 
 
 def test_it_is_conformant_in_the_newest_edition_too(gridwitness, tmp_path):

@@ -15,7 +15,7 @@ from gridwitness import steps
 from gridwitness.cli import vocabulary
 
 ROOT = Path(__file__).parent.parent
-BUDGET = 25
+BUDGET = 32
 MOST_STEPS = 9
 
 

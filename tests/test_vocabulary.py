@@ -221,6 +221,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "EnergyCustomer": {"meterId": "", "utilityId": "", "utilityCustomerId": ""},
     "EnergyResource": {
+        "availableQuantity": 1,
         "sourceType": "",
         "connectorType": "",
         "connectorStatus": "",
@@ -290,3 +291,26 @@ def test_the_core_context_is_valid_where_the_published_one_is_not():
     core = {"@context": shipped_document(CORE_CONTEXT)["@context"], "beckn:id": "o", "beckn:x": 1}
     [node] = jsonld.expand(core)
     assert all(key.startswith("https://raw.githubusercontent.com/") for key in node)
+
+
+def test_a_word_that_holds_several_is_an_array_wherever_a_schema_has_it():
+    """Reading makes an array of what such a word holds: a schema that has one thing there fails."""
+    several = {
+        term
+        for term, definition in TERMS.items()
+        if isinstance(definition, dict) and definition.get("@container") in ("@set", "@list")
+    }
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            for name, inner in schema.get("properties", {}).items():
+                if name in several:
+                    assert inner.get("type") == "array" or "if" in inner, name
+                    assert inner.get("else", {}).get("type") != "object", name
+        inner = schema.values() if isinstance(schema, dict) else schema
+        for item in inner if isinstance(schema, dict | list) else ():
+            walk(item)
+
+    for file in SCHEMAS.joinpath("energy").iterdir():
+        if file.name.endswith(".json"):
+            walk(json.loads(file.read_text("utf-8")))

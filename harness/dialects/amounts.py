@@ -45,7 +45,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from fractions import Fraction
 
     from gridwitness.dialects.base import Json
@@ -70,7 +70,7 @@ def read_amounts(dialect: str | None, body: Json) -> Amounts:
 
 
 def _read_order(message: Cursor) -> Amounts:
-    order, result = message / "order", message / "aggregationResult"
+    order = message / "order"
     if not _is_object(order):
         offered = (
             _window(offer)
@@ -78,9 +78,9 @@ def _read_order(message: Cursor) -> Amounts:
             for offer in _objects(catalogue / "beckn:offers")
         )
         return Amounts(
-            aggregation=_aggregation(result) if _is_object(result) else None,
+            aggregation=_aggregation(message),
             windows=tuple(window for window in offered if window is not None),
-            adders=tuple(_adders(_places_of_order(message))),
+            adders=tuple(_adders(_offered_in_order(message))),
         )
     items = list(_objects(order / "beckn:orderItems"))
     places = list(_delivery_places(order))
@@ -109,40 +109,50 @@ def _read_order(message: Cursor) -> Amounts:
         metrics=tuple(metric for place in places for metric in _metrics(place)),
         windows=tuple(window for item in items if (window := _window(_offer(item)))),
         market=_market(order / "beckn:orderAttributes"),
+        tables=tuple(table for item in items if (table := _table_of_line(item))),
+        flows=tuple(flows for place in _money_places(order) if (flows := _role_flows(place))),
+        adders=tuple(_adders([order / "beckn:orderAttributes"])),
         paid=tuple(_made(order / "beckn:payment" / "beckn:paidAt")),
     )
 
 
-def _places_of_order(message: Cursor) -> Iterator[Cursor]:
-    """Give where a catalogue, or a request to aggregate, may hold the price adder of a node."""
+def _offered_in_order(message: Cursor) -> Iterator[Cursor]:
+    """Yield where a catalogue, or a request to aggregate, tells of things and of offers."""
     yield from _objects(message / "aggregationRequest" / "participants")
     for catalogue in _objects(message / "catalogs"):
-        yield from (i / "beckn:itemAttributes" for i in _objects(catalogue / "beckn:items"))
-        yield from (o / "beckn:offerAttributes" for o in _objects(catalogue / "beckn:offers"))
+        for item in _objects(catalogue / "beckn:items"):
+            yield item / "beckn:itemAttributes"
+        for offer in _objects(catalogue / "beckn:offers"):
+            yield offer / "beckn:offerAttributes"
 
 
-def _places_of_contract(message: Cursor) -> Iterator[Cursor]:
-    """Give the same places in the contract dialect."""
-    yield from _objects(message / "aggregationRequest" / "participants")
-    for catalogue in _objects(message / "catalogs"):
-        yield from (i / "resourceAttributes" for i in _objects(catalogue / "resources"))
-        yield from (o / "offerAttributes" for o in _objects(catalogue / "offers"))
-
-
-def _adders(places: Iterator[Cursor]) -> Iterator[Adder]:
-    """Read the price adders of grid nodes."""
+def _adders(places: Iterable[Cursor]) -> Iterator[Adder]:
+    """Read the price adders of grid nodes: of each place, of its node, or the place itself."""
     for place in places:
-        adder = place / "locationalPriceAdder"
-        keys = ("currentPrice", "basePrice", "currentLoadPercent", "priceAdderPerPercent")
-        price, base, load, step = ((adder / key).number() for key in keys)
-        if price is not None and base is not None and load is not None and step is not None:
-            yield Adder(
-                price=price,
-                base_price=base,
-                load_percent=load,
-                adder_per_percent=step,
-                at={"": (adder / "currentPrice").pointer},
-            )
+        itself = (place / "@type").value == "LocationalPriceAdder"
+        inside = (place / "locationalPriceAdder", place / "gridNode" / "locationalPriceAdder")
+        for adder in (place, *inside) if itself else inside:
+            keys = ("currentPrice", "basePrice", "currentLoadPercent", "priceAdderPerPercent")
+            price, base, load, step = ((adder / key).number() for key in keys)
+            if price is not None and base is not None and load is not None and step is not None:
+                yield Adder(
+                    price=price,
+                    base_price=base,
+                    load_percent=load,
+                    adder_per_percent=step,
+                    at={"": (adder / "currentPrice").pointer},
+                )
+
+
+def _table_of_line(item: Cursor) -> Table | None:
+    return _table(item / "beckn:orderItemAttributes")
+
+
+def _money_places(order: Cursor) -> Iterator[Cursor]:
+    """Yield where an order keeps what is left to each party."""
+    yield order / "beckn:orderAttributes" / "revenueFlows"
+    yield order / "beckn:payment" / "beckn:paymentAttributes" / "revenueFlows"
+    yield order / "beckn:invoice" / "beckn:invoiceAttributes" / "revenueFlows"
 
 
 def _made(paid: Cursor) -> Iterator[Paid]:
@@ -285,6 +295,17 @@ def _totals(order: Cursor, items: list[Cursor]) -> Iterator[Total]:
     if len(known) == len(shares):
         total = report / "totalAmount"
         yield from _total(total, "totalAmount", (report / "currency").text(), known)
+    for place in (settlement, order / "beckn:orderAttributes"):
+        yield from _report(place)
+
+
+def _report(report: Cursor) -> Iterator[Total]:
+    """Read the total of a settlement report, and the payments that it totals."""
+    paid = [(flow / "amount").number() for flow in _objects(report / "flows")]
+    known = [amount for amount in paid if amount is not None]
+    if len(known) == len(paid):
+        total, currency = report / "totalAmount", (report / "currency").text()
+        yield from _total(total, "totalAmount", currency, known)
 
 
 def _total(
@@ -332,6 +353,10 @@ def _metrics(place: Cursor) -> Iterator[Metric]:
                 name, unit = (item / "name").text(), (item / "unitCode").text()
                 if name is not None and unit is not None:
                     yield Metric(name=name, unit=unit, at={"": item.pointer})
+    for item in _objects(place / "telemetry" / "payloadDescriptors"):
+        name, unit = (item / "payloadType").text(), (item / "units").text()
+        if name is not None and unit is not None:
+            yield Metric(name=name, unit=unit, at={"": item.pointer})
 
 
 def _window(offer: Cursor) -> Window | None:
@@ -375,7 +400,10 @@ def _curves(block: Cursor) -> Iterator[tuple[str, OfferCurve]]:
             yield who, curve
 
 
-def _aggregation(result: Cursor) -> Aggregation:
+def _aggregation(message: Cursor) -> Aggregation | None:
+    result = message / "aggregationResult"
+    if not _is_object(result):
+        return None
     return Aggregation(
         quantity_kw=(result / "clearingQuantityKW").number(),
         setpoints_kw=tuple(
@@ -406,20 +434,29 @@ def _read_contract(message: Cursor) -> Amounts:
     contract, tracking = message / "contract", message / "tracking"
     if not _is_object(contract):
         if not _is_object(tracking):
-            return Amounts(adders=tuple(_adders(_places_of_contract(message))))
+            return Amounts(
+                aggregation=_aggregation(message),
+                adders=tuple(_adders(_offered_in_contract(message))),
+            )
         return Amounts(metrics=tuple(_metrics(tracking / "trackingAttributes")))
     considerations = list(_objects(contract / "consideration"))
     settlements = list(_objects(contract / "settlements"))
     commitments = tuple(_commitment(item) for item in _objects(contract / "commitments"))
     performances = tuple(_performance(item) for item in _objects(contract / "performance"))
+    terms = contract / "contractAttributes"
     flows = [item / "considerationAttributes" / "revenueFlows" for item in considerations]
-    flows.append(contract / "contractAttributes" / "revenueFlows")
+    flows.append(terms / "revenueFlows")
+    reports = [item / "settlementAttributes" for item in settlements]
+    reports += [terms, terms / "settlement"]
     found = tuple(one for item in considerations if (one := _consideration(item)) is not None)
     lines = _priced(commitments)
     quotes = (_price(item / "considerationAttributes", lines) for item in considerations)
     return Amounts(
         quotes=tuple(quote for quote in quotes if quote is not None),
         payments=tuple(_paid(settlements, found)),
+        totals=tuple(total for report in reports for total in _report(report)),
+        market=_market(terms),
+        adders=tuple(_adders([terms])),
         metrics=tuple(
             metric
             for item in _objects(contract / "performance")
@@ -440,6 +477,16 @@ def _read_contract(message: Cursor) -> Amounts:
             for paid in _made(settlement / "settlementAttributes" / "paidAt")
         ),
     )
+
+
+def _offered_in_contract(message: Cursor) -> Iterator[Cursor]:
+    """Yield where a catalogue, or a request to aggregate, tells of things and of offers."""
+    yield from _objects(message / "aggregationRequest" / "participants")
+    for catalogue in _objects(message / "catalogs"):
+        for resource in _objects(catalogue / "resources"):
+            yield resource / "resourceAttributes"
+        for offer in _objects(catalogue / "offers"):
+            yield offer / "offerAttributes"
 
 
 def _metered(contract: Cursor) -> Iterator[MeteredTable]:
@@ -563,6 +610,7 @@ def _role_flows(flows: Cursor) -> RoleFlows | None:
     entries: list[Position] = []
     for item in _objects(flows):
         role, value = (item / "role").text(), (item / "value").number()
+        role = role if role is not None else (item / "party").text()
         if role is None or value is None:
             return None
         currency = (item / "currency").text() or ""

@@ -23,7 +23,6 @@ from gridwitness.dialects.blocks import (
     read_bill,
     read_charges,
     read_error,
-    read_filter,
     read_flows,
     read_positions,
     read_readings,
@@ -32,7 +31,6 @@ from gridwitness.dialects.blocks import (
     write_charges,
     write_components,
     write_error,
-    write_filter,
     write_flows,
     write_positions,
     write_readings,
@@ -45,16 +43,25 @@ from gridwitness.dialects.deals import (
     write_blocks,
     write_deal,
 )
+from gridwitness.dialects.listings import (
+    CONTRACT_RESULTS,
+    catalogues_of,
+    read_results,
+    read_validity,
+    write_results,
+    write_validity,
+)
+from gridwitness.dialects.searching import CONTRACT_SEARCH, read_search, write_search
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
     Bill,
     Block,
+    Catalogue,
     ClearingResult,
     Deal,
     EnergyContract,
     Envelope,
-    Intent,
     Interval,
     MeterReading,
     Offer,
@@ -121,17 +128,13 @@ class ContractDialect:
         root = Cursor(body, "", problems)
         fields, at = read_envelope_fields(root / "context", self._keys)
         message = root / "message"
-        filters = message / "intent" / "filters"
+        catalogues = _read_catalogues(message)
         return Reading(
             envelope=Envelope(**fields, at=at),
-            intent=Intent(interval=read_filter(filters), at={"": filters.pointer})
-            if filters
-            else None,
-            offers=tuple(
-                offer
-                for catalogue in (message / "catalogs").items()
-                for offer in _read_offers(catalogue)
-            ),
+            intent=read_search(message / "intent", CONTRACT_SEARCH),
+            offers=tuple(offer for catalogue in catalogues or () for offer in catalogue.offers),
+            catalogues=catalogues,
+            results=read_results(message / "results", CONTRACT_RESULTS),
             contract=_read_contract(message / "contract"),
             deal=_read_deal(message / "contract"),
             request=read_request(message / "aggregationRequest"),
@@ -145,10 +148,12 @@ class ContractDialect:
         if reading.error is not None:
             return {"context": context, "error": write_error(reading.error)}
         message: dict[str, Json] = {}
-        if reading.intent is not None and reading.intent.interval is not None:
-            message["intent"] = {"filters": write_filter(reading.intent.interval)}
-        if reading.offers:
-            message["catalogs"] = [_write_catalogue(reading)]
+        if reading.intent is not None:
+            message["intent"] = write_search(reading.intent, CONTRACT_SEARCH)
+        if reading.catalogues is not None or reading.offers:
+            message["catalogs"] = [_write_catalogue(one) for one in catalogues_of(reading)]
+        if reading.results:
+            message["results"] = write_results(reading.results, CONTRACT_RESULTS)
         if reading.deal is not None:
             message["contract"] = _write_deal(reading.deal)
         elif reading.contract is not None:
@@ -358,6 +363,43 @@ def _holding(entries: Cursor, slot: str, member: str) -> Cursor:
     return entries.nowhere
 
 
+def _read_catalogues(message: Cursor) -> tuple[Catalogue, ...] | None:
+    if not message / "catalogs":
+        return None
+    merging = _merging(message / "publishDirectives")
+    return tuple(
+        _read_catalogue(catalogue, merging) for catalogue in (message / "catalogs").items()
+    )
+
+
+def _merging(directives: Cursor) -> set[str | None]:
+    """Name the catalogues that are laid over the earlier ones; None where it is all of them."""
+    stated = [directives] if isinstance(directives.value, dict) else []
+    if isinstance(directives.value, list):
+        stated = [item for item in directives.items() if isinstance(item.value, dict)]
+    return {
+        (item / "catalogId").text() for item in stated if (item / "updateMode").value == "MERGE"
+    }
+
+
+def _read_catalogue(catalogue: Cursor, merging: set[str | None]) -> Catalogue:
+    catalogue_id = (catalogue / "id").text()
+    return Catalogue(
+        catalogue_id=catalogue_id,
+        provider_id=(catalogue / "provider" / "id").text(),
+        bpp_id=(catalogue / "bppId").text(),
+        bpp_uri=(catalogue / "bppUri").text(),
+        is_active=(catalogue / "isActive").value is not False,
+        merges=not merging.isdisjoint((None, catalogue_id)),
+        offers=tuple(_read_offers(catalogue)),
+        at={
+            "": catalogue.pointer,
+            "bpp_id": (catalogue / "bppId").pointer,
+            "bpp_uri": (catalogue / "bppUri").pointer,
+        },
+    )
+
+
 def _read_offers(catalogue: Cursor) -> Iterator[Offer]:
     resources = {(item / "id").text(): item for item in (catalogue / "resources").items()}
     for offer in (catalogue / "offers").items():
@@ -378,6 +420,8 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         charges=read_charges(attributes / "charges"),
         deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
+        is_active=(offer / "isActive").value is not False,
+        **read_validity(offer / "validity", attributes, ""),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )
 
@@ -625,23 +669,25 @@ def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
     }
 
 
-def _write_catalogue(reading: Reading) -> dict[str, Json]:
-    resources = {_resource_id(o): write_blocks(o.blocks, "item") for o in reading.offers}
-    deals = any(offer.deal for offer in reading.offers)
+def _write_catalogue(catalogue: Catalogue) -> dict[str, Json]:
+    # An offer has no such member here: who withdraws one publishes the catalogue without it.
+    offers = [offer for offer in catalogue.offers if offer.is_active]
+    resources = {_resource_id(o): write_blocks(o.blocks, "item") for o in offers}
+    is_market = all(offer.deal is None for offer in offers) and offers
     return {
-        "id": "market",
+        "id": catalogue.catalogue_id,
         "descriptor": {"name": "Energy market"},
         "provider": {
-            "id": reading.envelope.bpp_id,
-            "descriptor": {"name": "Energy provider" if deals else "Clearing agent"},
+            "id": catalogue.provider_id,
+            "descriptor": {"name": "Clearing agent" if is_market else "Energy provider"},
         },
         "resources": [
             {"id": resource_id, "descriptor": {"name": "Energy"}}
             | ({"resourceAttributes": typed("EnergyResource", held)} if held else {})
             for resource_id, held in resources.items()
         ],
-        "offers": [_write_offer(offer) for offer in reading.offers],
-    }
+        "offers": [_write_offer(offer) for offer in offers],
+    } | ({} if catalogue.is_active else {"isActive": False})
 
 
 def _resource_id(offer: Offer) -> str:
@@ -657,7 +703,7 @@ def _write_offer(offer: Offer) -> dict[str, Json]:
         "provider": {"id": offer.provider_id, "descriptor": {"name": provider}},
         "resourceIds": [_resource_id(offer)],
         "offerAttributes": typed("EnergyOffer", _offer_members(offer)),
-    }
+    } | write_validity(offer, "validity", "")
 
 
 def _offer_members(offer: Offer) -> dict[str, Json]:

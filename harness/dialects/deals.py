@@ -35,6 +35,8 @@ HELD: dict[str, tuple[str, ...]] = {
         "objectives",
         "gridConstraints",
         "locationalPriceAdder",
+        "location",
+        "availableQuantity",
     ),
     "offer": (
         "tariff",

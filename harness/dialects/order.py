@@ -20,7 +20,6 @@ from gridwitness.dialects.blocks import (
     read_charges,
     read_curve,
     read_error,
-    read_filter,
     read_flows,
     read_positions,
     read_readings,
@@ -30,7 +29,6 @@ from gridwitness.dialects.blocks import (
     write_components,
     write_curve,
     write_error,
-    write_filter,
     write_flows,
     write_positions,
     write_readings,
@@ -43,15 +41,24 @@ from gridwitness.dialects.deals import (
     write_blocks,
     write_deal,
 )
+from gridwitness.dialects.listings import (
+    ORDER_RESULTS,
+    catalogues_of,
+    read_results,
+    read_validity,
+    write_results,
+    write_validity,
+)
+from gridwitness.dialects.searching import ORDER_SEARCH, read_search, write_search
 from gridwitness.views import (
     Approval,
     Bill,
     Block,
+    Catalogue,
     ClearingResult,
     Deal,
     EnergyContract,
     Envelope,
-    Intent,
     MeterReading,
     Offer,
     Problem,
@@ -114,17 +121,13 @@ class OrderDialect:
         fields, at = read_envelope_fields(root / "context", keys)
         networks = [item.text() for item in (root / "context" / "network_id").items()]
         message = root / "message"
-        window = read_filter(message / "filters")
+        catalogues = _read_catalogues(message)
         return Reading(
             envelope=Envelope(**fields, network_id=networks[0] if networks else None, at=at),
-            intent=Intent(interval=window, at={"": (message / "filters").pointer})
-            if message / "filters"
-            else None,
-            offers=tuple(
-                offer
-                for catalogue in (message / "catalogs").items()
-                for offer in _read_offers(catalogue)
-            ),
+            intent=read_search(message, ORDER_SEARCH),
+            offers=tuple(offer for catalogue in catalogues or () for offer in catalogue.offers),
+            catalogues=catalogues,
+            results=read_results(message / "results", ORDER_RESULTS),
             contract=_read_order(message / "order"),
             deal=_read_deal(message / "order"),
             request=read_request(message / "aggregationRequest"),
@@ -140,10 +143,12 @@ class OrderDialect:
         if reading.error is not None:
             return {"context": context, "error": write_error(reading.error)}
         message: dict[str, Json] = {}
-        if reading.intent is not None and reading.intent.interval is not None:
-            message["filters"] = write_filter(reading.intent.interval)
-        if reading.offers:
-            message["catalogs"] = [_write_catalogue(reading)]
+        if reading.intent is not None:
+            message |= write_search(reading.intent, ORDER_SEARCH)
+        if reading.catalogues is not None or reading.offers:
+            message["catalogs"] = [_write_catalogue(one) for one in catalogues_of(reading)]
+        if reading.results:
+            message["results"] = write_results(reading.results, ORDER_RESULTS)
         if reading.deal is not None:
             message["order"] = _write_deal(reading.deal)
         elif reading.contract is not None:
@@ -283,6 +288,30 @@ def _read_settlement(cursor: Cursor) -> SettlementReport | None:
     )
 
 
+def _read_catalogues(message: Cursor) -> tuple[Catalogue, ...] | None:
+    if not message / "catalogs":
+        return None
+    return tuple(_read_catalogue(catalogue) for catalogue in (message / "catalogs").items())
+
+
+def _read_catalogue(catalogue: Cursor) -> Catalogue:
+    provider = (catalogue / "beckn:providerId").text()
+    first = catalogue / "beckn:items" / 0 / "beckn:provider" / "beckn:id"
+    return Catalogue(
+        catalogue_id=(catalogue / "beckn:id").text(),
+        provider_id=provider if provider is not None else first.text(),
+        bpp_id=(catalogue / "beckn:bppId").text(),
+        bpp_uri=(catalogue / "beckn:bppUri").text(),
+        is_active=(catalogue / "beckn:isActive").value is not False,
+        offers=tuple(_read_offers(catalogue)),
+        at={
+            "": catalogue.pointer,
+            "bpp_id": (catalogue / "beckn:bppId").pointer,
+            "bpp_uri": (catalogue / "beckn:bppUri").pointer,
+        },
+    )
+
+
 def _read_offers(catalogue: Cursor) -> Iterator[Offer]:
     items = {(item / "beckn:id").text(): item for item in (catalogue / "beckn:items").items()}
     for offer in (catalogue / "beckn:offers").items():
@@ -303,6 +332,8 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         charges=contract.charges,
         deal=_read_offered_deal(offer, block),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
+        is_active=(offer / "beckn:isActive").value is not False,
+        **read_validity(offer / "beckn:validity", attributes, "schema:"),
         at={
             "": offer.pointer,
             "pricing_model": (block / "inputParameters" / "pricingModel").pointer,
@@ -512,19 +543,19 @@ def _offer(
     }
 
 
-def _write_catalogue(reading: Reading) -> dict[str, Json]:
-    envelope = reading.envelope
+def _write_catalogue(catalogue: Catalogue) -> dict[str, Json]:
     offers = [
         _offer(offer.offer_id, offer.provider_id, offer.deal and offer.deal.resource_id)
         | {"beckn:offerAttributes": _offer_attributes(offer)}
-        for offer in reading.offers
+        | write_validity(offer, "beckn:validity", "schema:")
+        | ({} if offer.is_active else {"beckn:isActive": False})
+        for offer in catalogue.offers
     ]
-    provider = (
-        "Energy provider" if any(offer.deal for offer in reading.offers) else "Clearing agent"
-    )
+    is_market = all(offer.deal is None for offer in catalogue.offers) and catalogue.offers
+    provider = "Clearing agent" if is_market else "Energy provider"
     resources = {
         (offer.deal and offer.deal.resource_id) or RESOURCE: write_blocks(offer.blocks, "item")
-        for offer in reading.offers
+        for offer in catalogue.offers
     }
     items = [
         {
@@ -533,23 +564,26 @@ def _write_catalogue(reading: Reading) -> dict[str, Json]:
             "beckn:id": resource_id,
             "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Energy"},
             "beckn:provider": {
-                "beckn:id": envelope.bpp_id,
+                "beckn:id": catalogue.provider_id,
                 "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": provider},
             },
             "beckn:itemAttributes": typed("EnergyResource", held),
         }
         for resource_id, held in resources.items()
     ]
-    return {
+    members: dict[str, Json] = {
         "@context": CORE_CONTEXT,
         "@type": "beckn:Catalog",
-        "beckn:id": "market",
+        "beckn:id": catalogue.catalogue_id,
         "beckn:descriptor": {"@type": "beckn:Descriptor", "schema:name": "Energy market"},
-        "beckn:bppId": envelope.bpp_id,
-        "beckn:bppUri": envelope.bpp_uri,
+        "beckn:providerId": catalogue.provider_id,
+        "beckn:bppId": catalogue.bpp_id,
+        "beckn:bppUri": catalogue.bpp_uri,
+        "beckn:isActive": None if catalogue.is_active else False,
         "beckn:items": items,
         "beckn:offers": offers,
     }
+    return {key: value for key, value in members.items() if value is not None}
 
 
 def _offer_attributes(offer: Offer) -> dict[str, Json]:

@@ -42,12 +42,14 @@ FAMILIES = (
     "linked_data",
     "amounts",
     "interval_tables",
+    "blocks",
     "specification",
     "lifecycle",
     "lineage",
     "grid",
     "aggregation",
     "billing",
+    "catalogue",
 )
 """The modules that define rules; a test holds the list complete."""
 
@@ -83,7 +85,7 @@ class Rule:
     """One requirement: id, level, source, sentence, and the check.
 
     judges names the roles it can find fault with, none when it may be any; in another
-    seat it does not apply.
+    seat it does not apply. spares names roles that have no part in what it is about.
     on_refusal: only a message that ought to be refused, or is unusual, exercises it.
     when_stated: it judges what a message need not state at all; unexercised it does not
     apply, rather than being untestable.
@@ -99,6 +101,7 @@ class Rule:
     check: Check
     when_stated: bool = False
     needs_specification: Needs = ""
+    spares: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -106,7 +109,9 @@ class Rule:
 
     def can_judge(self, role: str | None) -> bool:
         """Tell whether it can find fault with a role; an aggregator is an agent to its own."""
-        return not self.judges or role in self.judges or STANDS_FOR.get(role) in self.judges
+        stands_for = STANDS_FOR.get(role or "")
+        judged = not self.judges or role in self.judges or stands_for in self.judges
+        return role not in self.spares and judged
 
     def applies_beside(self, parts: Collection[str]) -> bool:
         """Tell whether the parts of a specification that are laid beside suffice for it."""
@@ -125,6 +130,7 @@ def rule(  # noqa: PLR0913 (what a rule says of itself)
     on_refusal: bool = False,
     when_stated: bool = False,
     needs_specification: Needs = "",
+    spares: tuple[str, ...] = (),
 ) -> Callable[[Check], Check]:
     """Register a check as a rule; its docstring's first line is the sentence."""
 
@@ -142,6 +148,7 @@ def rule(  # noqa: PLR0913 (what a rule says of itself)
             check,
             when_stated,
             needs_specification,
+            spares,
         )
         return check
 

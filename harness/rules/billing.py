@@ -6,19 +6,20 @@ markets that clear (money), arithmetic that a single message states (amounts).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gridwitness import deals
 from gridwitness.deals import DealError
-from gridwitness.reference_impl.rounding import exact_sum
+from gridwitness.reference_impl.rounding import EXACT, exact_sum
 from gridwitness.rules import outcome, rule
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from gridwitness.deals import Owed
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
     from gridwitness.views import Bill, Deal, RevenueFlow
@@ -51,9 +52,7 @@ def payments_follow_their_formulas(trace: Trace) -> Iterator[Outcome]:
         if report is None or not deal.dues:
             continue
         try:
-            right = Counter({(o.payer, o.payee, o.kind): Decimal(0) for o in deals.owed(deal)})
-            for one in deals.owed(deal):
-                right[one.payer, one.payee, one.kind] += one.amount
+            right = _by_payment(deals.owed(deal))
         except DealError as error:
             yield outcome(
                 kept=False,
@@ -64,10 +63,7 @@ def payments_follow_their_formulas(trace: Trace) -> Iterator[Outcome]:
                 pointer=deal.pointer("dues"),
             )
             continue
-        claimed: dict[tuple[str, str, str], Decimal] = {}
-        for flow in report.flows:
-            key = flow.payer, flow.payee, flow.kind
-            claimed[key] = claimed.get(key, Decimal(0)) + flow.amount
+        claimed = _by_payment(report.flows)
         wrong = [k for k in (*right, *claimed) if right.get(k, 0) != claimed.get(k, 0)]
         key = wrong[0] if wrong else ("", "", "")
         yield outcome(
@@ -78,6 +74,15 @@ def payments_follow_their_formulas(trace: Trace) -> Iterator[Outcome]:
             expected=_payment(key, right.get(key)),
             pointer=report.pointer("flows"),
         )
+
+
+def _by_payment(flows: Iterable[Owed | RevenueFlow]) -> dict[tuple[str, str, str], Decimal]:
+    """Sum payments by who pays whom for what."""
+    total: dict[tuple[str, str, str], Decimal] = {}
+    for flow in flows:
+        key = flow.payer, flow.payee, flow.kind
+        total[key] = EXACT.add(total.get(key, Decimal(0)), flow.amount)
+    return total
 
 
 def _payment(key: tuple[str, str, str], amount: Decimal | None) -> str:
@@ -258,15 +263,15 @@ def readings_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
                 )
             told = message.receiver, reading.meter_id, reading.start, reading.end
             given[told] = reading.energy_kwh
-    return
 
 
 @rule("BIL-008", "MUST", source=f"{DEG}, Settlement: one currency a contract", when_stated=True)
 def money_of_a_deal_is_in_one_currency(trace: Trace) -> Iterator[Outcome]:
     """Every amount of a deal is in the currency of its tariff or of its terms."""
     for message, deal in _told(trace):
-        flows: tuple[RevenueFlow, ...] = deal.settlement.flows if deal.settlement else ()
-        used = {flow.currency for flow in flows} | ({deal.bill.currency} if deal.bill else set())
+        used = {flow.currency for flow in deal.settlement.flows} if deal.settlement else set[str]()
+        if deal.bill is not None:
+            used.add(deal.bill.currency)
         stated = _currencies(deal)
         if not used or not stated:
             continue
@@ -284,5 +289,7 @@ def _currencies(deal: Deal) -> set[str]:
     units = (term.unit or "" for role in deal.roles for term in role.terms)
     found = {head for unit in units if len(head := unit.partition("/")[0]) == 3 and head.isupper()}  # noqa: PLR2004
     tariff = deal.block("contract", "tariff")
-    currency = tariff.data.get("currency") if tariff and isinstance(tariff.data, dict) else None
-    return found | ({currency} if isinstance(currency, str) else set())
+    if tariff is None or not isinstance(tariff.data, Mapping):
+        return found
+    currency = cast("Mapping[str, object]", tariff.data).get("currency")
+    return found | ({currency} if isinstance(currency, str) else set[str]())

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from gridwitness.protocol import callback_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import ASKED, PARTICIPANT
+from gridwitness.story import ASKED, CONSUMER, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def repeated_request_has_one_effect(trace: Trace) -> Iterator[Outcome]:
         original = first.setdefault((message.sender, message_id, message.raw), message)
         if original is message or original.ends_here or message.ack is None:
             continue
-        times = said[f"on_{message.action}", message.receiver, message_id]
+        times = said[callback_of(message.action), message.receiver, message_id]
         yield outcome(
             message.ends_here or times <= 1,
             by=message.receiver,
@@ -190,14 +191,14 @@ def _openings(trace: Trace) -> dict[tuple[str | None, str | None], int]:
     "COR-014",
     "MUST",
     source="certification draft, C-BAP-05: an answer after which no callback comes",
-    judges=(PARTICIPANT,),
+    judges=(PARTICIPANT, CONSUMER),
     on_refusal=True,
 )
 def who_is_turned_away_does_not_insist(trace: Trace) -> Iterator[Outcome]:
     """Who is told that no callback will come asks three times more at the most."""
     attempts: Counter[tuple[str | None, str | None, str]] = Counter()
     for message in trace.requests:
-        if trace.role(message.sender) != PARTICIPANT:
+        if trace.role(message.sender) not in (PARTICIPANT, CONSUMER):
             continue
         if message.deliberate is None and message.ends_here:
             key = message.sender, message.receiver, message.action

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect
 from typing import TYPE_CHECKING
 
+from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import ASKED, ASKING
+from gridwitness.story import ASKED, ASKING, CATALOGUE
 from gridwitness.trace import once
 
 MOST_CALLBACKS = 3
@@ -70,7 +71,7 @@ def callback_keeps_the_transaction(trace: Trace) -> Iterator[Outcome]:
 
 def _asks(trace: Trace, callback: Message) -> bool:
     """Tell whether the receiver of a callback asked something that it may answer, anywhere."""
-    asked = callback.receiver, callback.action.removeprefix("on_")
+    asked = callback.receiver, request_of(callback.action)
     return _first_asked(trace).get(asked, callback.number) < callback.number
 
 
@@ -147,9 +148,10 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
         in_time = any(callback.sent_s <= request.deadline_s for callback in callbacks)
         waited_s = request.deadline_s - request.sent_s
         where = trace.scene.uris.get(request.sender or "", "")
-        seen = f"no on_{request.action} within {waited_s:.1f} s"
+        seen = f"no {callback_of(request.action)} within {waited_s:.1f} s"
         if callbacks and not in_time:
-            seen = f"on_{request.action} came {callbacks[0].sent_s - request.sent_s:.1f} s later"
+            late_s = callbacks[0].sent_s - request.sent_s
+            seen = f"{callback_of(request.action)} came {late_s:.1f} s later"
         elif strays := _misdirected(trace, request):
             seen += f"; a {strays[0].method} to {strays[0].url} is no callback"
         yield outcome(
@@ -157,7 +159,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
             by=request.receiver,
             message=request,
             observed=seen,
-            expected=f"a POST to {where}/on_{request.action}",
+            expected=f"a POST to {where}/{callback_of(request.action)}",
         )
 
 
@@ -166,6 +168,7 @@ def acknowledged_request_is_called_back(trace: Trace) -> Iterator[Outcome]:
     "MUST",
     source="Beckn v2.0.0, api: order and contract are known by their id",
     judges=ASKED,
+    spares=(CATALOGUE,),
 )
 def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
     """A callback speaks of the contract that its request spoke of."""
@@ -193,7 +196,7 @@ def contract_keeps_its_id(trace: Trace) -> Iterator[Outcome]:
 
 def _misdirected(trace: Trace, request: Message) -> list[Message]:
     """Find what may have been meant as the callback, but went elsewhere."""
-    astray = _astray(trace).get(f"on_{request.action}", [])
+    astray = _astray(trace).get(callback_of(request.action).rpartition("/")[2], [])
     return astray[bisect(astray, request.number, key=lambda message: message.number) :][:1]
 
 
@@ -230,6 +233,6 @@ def refused_request_is_not_called_back(trace: Trace) -> Iterator[Outcome]:
             not callbacks,
             by=request.receiver,
             message=callbacks[0] if callbacks else request,
-            observed=f"on_{request.action} although {request.action} was refused",
+            observed=f"{callback_of(request.action)} although {request.action} was refused",
             expected="no callback",
         )

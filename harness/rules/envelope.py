@@ -11,9 +11,9 @@ from gridwitness.dialects.base import Cursor
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.dues import instant
 from gridwitness.formats import is_date_time, is_uuid
-from gridwitness.protocol import VERSION
+from gridwitness.protocol import VERSION, open_context, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import BAP, PARTICIPANT
+from gridwitness.story import BAP, CATALOGUE, PARTICIPANT
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
             continue
         envelope = message.reading.envelope
         mandatory = DIALECTS[message.dialect].mandatory_context
-        open_ = _OPEN.get(message.action, ()) if message.recorded != "ours" else ()
-        missing = [n for n in mandatory if getattr(envelope, n) is None and n not in open_]
+        missing = [
+            name
+            for name in mandatory
+            if getattr(envelope, name) is None and not _is_open(message, name)
+        ]
         keys = [DIALECTS[message.dialect].context_key(name) for name in missing]
         yield outcome(
             not missing,
@@ -71,13 +74,15 @@ def mandatory_fields_are_there(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-_OPEN = {
-    "discover": ("bpp_id", "bpp_uri"),
-    **dict.fromkeys(("catalog/publish", "catalog_publish"), ("bap_id", "bap_uri")),
-    **dict.fromkeys(("catalog/on_publish", "on_catalog_publish"), ("bap_id", "bap_uri")),
-}
-"""What has no counterparty when it is said to a discovery or catalogue service; whether ours
-was, we know, and of recorded traffic nobody does."""
+def _is_open(message: Message, name: str) -> bool:
+    """Tell whether a field may be left out, because who is asked is no party to a trade.
+
+    That is a discovery service, of which in recorded traffic nobody knows whether it was
+    asked, and whoever a catalogue is published to.
+    """
+    if message.action == "discover":
+        return name in ("bpp_id", "bpp_uri") and message.recorded != "ours"
+    return name in open_context(message.action)
 
 
 @rule("ENV-003", "MUST", source="Beckn v2 docs, 12, section 7; NFH-008, CTX_ACTION_MISMATCH")
@@ -171,7 +176,12 @@ def ttl_is_a_duration(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("ENV-007", "MUST", source="Beckn v2.0.0, api, Context (format uuid); NFH-013, 21 and 22")
+@rule(
+    "ENV-007",
+    "MUST",
+    source="Beckn v2.0.0, api, Context (format uuid); NFH-013, 21 and 22",
+    spares=(CATALOGUE,),
+)
 def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
     """Transaction and message ids are UUIDs."""
     for message in trace.beckn:
@@ -204,14 +214,19 @@ def dialect_is_the_claimed_one(trace: Trace) -> Iterator[Outcome]:
         )
 
 
-@rule("ENV-009", "MUST", source="Beckn v2.0.0, api, Context: bap and bpp id and uri")
+@rule(
+    "ENV-009",
+    "MUST",
+    source="Beckn v2.0.0, api, Context: bap and bpp id and uri",
+    spares=(CATALOGUE,),
+)
 def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
     """The context names the two parties between whom the message passes."""
     scene = trace.scene
     for message in trace.beckn:
         envelope = message.reading.envelope
         caller, called = message.sender, message.receiver
-        if message.is_callback:
+        if message.from_provider:
             caller, called = called, caller
         for field, actor, book in (
             ("bap_id", caller, scene.ids),
@@ -292,7 +307,7 @@ def _echoes(trace: Trace, message: Message, field: str) -> bool:
     """Tell whether a callback only repeats what the request it answers said."""
     if not message.is_callback:
         return False
-    asked, value = message.action.removeprefix("on_"), getattr(message.reading.envelope, field)
+    asked, value = request_of(message.action), getattr(message.reading.envelope, field)
     said = _said(trace).get((asked, message.receiver, field, value), message.number)
     return said < message.number
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 from gridwitness.acks import ACK
 from gridwitness.lifecycle import tables
+from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, ASKED, PARTICIPANT
+from gridwitness.story import AGENT, ASKED, CATALOGUE, PARTICIPANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,12 @@ def _was_refused(message: Message) -> bool:
     return message.ack is not None and message.ack.status != ACK
 
 
-@rule("LIF-001", "MUST", source=f"{STATES}; beckn/DEG, EnergyContract: enumerations")
+@rule(
+    "LIF-001",
+    "MUST",
+    source=f"{STATES}; beckn/DEG, EnergyContract: enumerations",
+    spares=(CATALOGUE,),
+)
 def state_exists(trace: Trace) -> Iterator[Outcome]:
     """A state of an order, contract, commitment or settlement is one that the protocol knows."""
     for message in _honest(trace):
@@ -66,7 +72,12 @@ def state_exists(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LIF-002", "MUST", source=f"{PATHS}; beckn/DEG, EnergyContract: PENDING to ACTIVE")
+@rule(
+    "LIF-002",
+    "MUST",
+    source=f"{PATHS}; beckn/DEG, EnergyContract: PENDING to ACTIVE",
+    spares=(CATALOGUE,),
+)
 def state_fits_the_action(trace: Trace) -> Iterator[Outcome]:
     """A message carries a state that its action can carry; what on_confirm binds is active.
 
@@ -106,10 +117,18 @@ def _fits(message: Message, machine: Machine, said: Stated) -> Outcome:
     )
 
 
-_KNOWN_ACTIONS = frozenset(name for action in tables().actions for name in (action, f"on_{action}"))
+_KNOWN_ACTIONS = frozenset(
+    name for action in tables().actions for name in (action, callback_of(action))
+)
 
 
-@rule("LIF-003", "MUST", source=f"{STATES}; docs/lifecycle.md, transitions", judges=ASKED)
+@rule(
+    "LIF-003",
+    "MUST",
+    source=f"{STATES}; docs/lifecycle.md, transitions",
+    judges=ASKED,
+    spares=(CATALOGUE,),
+)
 def state_follows_from_the_one_before(trace: Trace) -> Iterator[Outcome]:
     """A provider tells a state that may follow the one it told before.
 
@@ -153,7 +172,12 @@ def _follows(message: Message, machine: Machine, said: Stated, before: str | Non
     )
 
 
-@rule("LIF-004", "SHOULD", source="docs/lifecycle.md, the order: no table is published; ours")
+@rule(
+    "LIF-004",
+    "SHOULD",
+    source="docs/lifecycle.md, the order: no table is published; ours",
+    spares=(CATALOGUE,),
+)
 def order_state_fits(trace: Trace) -> Iterator[Outcome]:
     """The state of an order fits the action that carries it and follows from the one before."""
     for message in _honest(trace):
@@ -209,7 +233,7 @@ def nothing_comes_before_what_it_needs(trace: Trace) -> Iterator[Outcome]:
 
 def _needs(message: Message) -> tuple[str, ...]:
     """Name the requests one of which a message needs; none when it may come at any time."""
-    name = message.action.removeprefix("on_")
+    name = request_of(message.action)
     action = tables().actions.get(name)
     if action is None:
         return ()
@@ -230,7 +254,7 @@ def request_is_answered_once(trace: Trace) -> Iterator[Outcome]:
     answered: dict[tuple[str | None, ...], int] = {}
     actions = tables().actions
     for message in trace.beckn:
-        name = message.action.removeprefix("on_")
+        name = request_of(message.action)
         action, transaction = actions.get(name), _transaction(message)
         if action is None or transaction is None or not action.is_answered_once:
             continue
@@ -272,7 +296,7 @@ class _Ends:
     def allow(self, message: Message) -> bool:
         """Tell whether a callback may come now."""
         ended = self.how(message)
-        action = tables().actions.get(message.action.removeprefix("on_"))
+        action = tables().actions.get(request_of(message.action))
         return ended is None or action is None or ended in action.after
 
     def note(self, message: Message) -> None:
@@ -316,6 +340,7 @@ def nothing_moves_what_has_ended(trace: Trace) -> Iterator[Outcome]:
     "MUST",
     source="Beckn v2.0.0 LTS, api, on_confirm; 2.0.0 rc, on_confirm: id",
     judges=ASKED,
+    spares=(CATALOGUE,),
 )
 def confirmed_contract_has_an_id(trace: Trace) -> Iterator[Outcome]:
     """What on_confirm binds is named by an id."""

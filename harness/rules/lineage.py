@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, cast
 from gridwitness.acks import ACK
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.lifecycle import tables
+from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.envelope import is_dated_ahead
-from gridwitness.story import ASKED, MARKET, PARTICIPANT, story
+from gridwitness.story import ASKED, CATALOGUE, MARKET, PARTICIPANT, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -276,7 +277,12 @@ def _judged_elsewhere(trace: Trace, message: Message) -> set[str]:
     return names
 
 
-@rule("LIN-002", "MUST", source=f"{CORE}: order, contract and payment are known by their id")
+@rule(
+    "LIN-002",
+    "MUST",
+    source=f"{CORE}: order, contract and payment are known by their id",
+    spares=(CATALOGUE,),
+)
 def ids_stay(trace: Trace) -> Iterator[Outcome]:
     """The id of an order, a contract or its payment stays the same in a transaction.
 
@@ -297,12 +303,17 @@ def _echoing(trace: Trace) -> frozenset[int]:
         key = (envelope.transaction_id, envelope.message_id)
         if not message.is_callback:
             asked.add((*key, message.action))
-        elif (*key, message.action.removeprefix("on_")) in asked:
+        elif (*key, request_of(message.action)) in asked:
             found.add(message.number)
     return frozenset(found)
 
 
-@rule("LIN-003", "MUST", source=f"{CORE}: Item, Offer, Provider are published in a catalogue")
+@rule(
+    "LIN-003",
+    "MUST",
+    source=f"{CORE}: Item, Offer, Provider are published in a catalogue",
+    spares=(CATALOGUE,),
+)
 def what_is_ordered_was_offered(trace: Trace) -> Iterator[Outcome]:
     """What is ordered, by which offer and of whom, is in a catalogue of the flow."""
     shown: dict[str, set[Hashable]] = {"item": set(), "offer": set(), "provider": set()}
@@ -331,7 +342,7 @@ def what_is_ordered_was_offered(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-@rule("LIN-004", "MUST", source=f"{CORE}, Quantity; {TABLE}")
+@rule("LIN-004", "MUST", source=f"{CORE}, Quantity; {TABLE}", spares=(CATALOGUE,))
 def quantity_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A quantity and its unit stay, unless a message that may change them does."""
     yield from _carried(trace, "quantity", "unit", "unit text")
@@ -357,7 +368,12 @@ def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
     yield from _carried(trace, "delivery", "validity")
 
 
-@rule("LIN-007", "MUST", source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}")
+@rule(
+    "LIN-007",
+    "MUST",
+    source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}",
+    spares=(CATALOGUE,),
+)
 def meter_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A party, an offer and a line of an order keep their meter."""
     yield from _carried(trace, "meter")
@@ -402,7 +418,7 @@ def _answers(trace: Trace) -> list[tuple[Message, Message]]:
     echoed: dict[tuple[str | None, ...], Message] = {}
     last: dict[tuple[str | None, ...], Message] = {}
     for message in trace.beckn:
-        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        envelope, name = message.reading.envelope, request_of(message.action)
         if not message.is_callback:
             echoed.setdefault((envelope.transaction_id, name, envelope.message_id), message)
             last[envelope.transaction_id, name] = message
@@ -424,7 +440,7 @@ def message_id_is_of_one_exchange(trace: Trace) -> Iterator[Outcome]:
     used: dict[str, str] = {}
     asked: set[tuple[str | None, str]] = set()
     for message in trace.beckn:
-        envelope, name = message.reading.envelope, message.action.removeprefix("on_")
+        envelope, name = message.reading.envelope, request_of(message.action)
         message_id = envelope.message_id
         if message_id is None or message.deliberate or envelope.action != message.action:
             continue  # where it was posted to another action, ENV-003 tells
@@ -461,7 +477,12 @@ def curve_is_carried(trace: Trace) -> Iterator[Outcome]:
             yield found
 
 
-@rule("LIN-011", "MUST", source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}")
+@rule(
+    "LIN-011",
+    "MUST",
+    source=f"{CORE}, Buyer, seller; beckn/DEG, DEGContract.roles; {TABLE}",
+    spares=(CATALOGUE,),
+)
 def roles_stay_filled(trace: Trace) -> Iterator[Outcome]:
     """Who buys, who sells and who fills each role of a contract stays the same."""
     yield from _carried(trace, "party", "buyer")

@@ -19,7 +19,7 @@ from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.blocks import duration_s
 from gridwitness.dues import instant
 from gridwitness.editions import editions
-from gridwitness.protocol import VERSION, is_known
+from gridwitness.protocol import VERSION, is_known, open_context
 from gridwitness.rules import outcome, rule
 from gridwitness.story import ASKED
 
@@ -121,7 +121,7 @@ def wrong_signature_is_refused(trace: Trace) -> Iterator[Outcome]:
 def foreign_signer_is_refused(trace: Trace) -> Iterator[Outcome]:
     """A message that is rightly signed by another than its sender is refused with 401."""
     for message in trace.beckn:
-        check, named = message.signature, _named_sender(message)
+        check, named = message.signature, message.named_sender
         if check is None or not check.is_valid or message.receiver is None:
             continue
         if named is not None and named != check.subscriber_id:
@@ -218,17 +218,12 @@ _OTHER_REASONS = frozenset(
 # -- the context ------------------------------------------------------------------------
 
 
-def _named_sender(message: Message) -> str | None:
-    envelope = message.reading.envelope
-    return envelope.bpp_id if message.is_callback else envelope.bap_id
-
-
 def _is_authentic(message: Message) -> bool:
     """Tell whether a message is signed by the sender that its context names, if it names one."""
     check = message.signature
     if check is None or not check.is_valid:
         return False
-    return _named_sender(message) in (None, check.subscriber_id)
+    return message.named_sender in (None, check.subscriber_id)
 
 
 def _read_by_someone(trace: Trace) -> Iterator[Message]:
@@ -244,11 +239,15 @@ def incomplete_context_is_refused(trace: Trace) -> Iterator[Outcome]:
             continue
         envelope = message.reading.envelope
         mandatory = DIALECTS[message.dialect].mandatory_context
-        missing = [name for name in mandatory if getattr(envelope, name) is None]
+        missing = [
+            name
+            for name in mandatory
+            if getattr(envelope, name) is None and name not in open_context(message.action)
+        ]
         if missing:
             reason = f"without {', '.join(missing).replace('_', ' ')}"
             right = [HTTPStatus.BAD_REQUEST]
-            if _named_sender(message) is None:  # nobody can tell whether its sender signed it
+            if message.named_sender is None:  # nobody can tell whether its sender signed it
                 right.append(HTTPStatus.UNAUTHORIZED)
             yield _refused(message, reason, *right)
 

@@ -17,7 +17,7 @@ from gridwitness.dialects.grid import (
     read_node_state,
     read_setpoint_kw,
 )
-from gridwitness.protocol import VERSION
+from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.story import (
@@ -38,7 +38,7 @@ from gridwitness.told_market import lets_through, node_states
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
 
     from gridwitness.rules import Outcome
@@ -50,9 +50,30 @@ UNSOLICITED = ("on_status", "on_update", "on_cancel")
 
 FLOW = "Beckn v2.0.0 LTS, api, preconditions of each path; beckn/DEG, sequence diagrams"
 
+SESSION = {
+    "session requested": "PENDING",
+    "session active": "ACTIVE",
+    "session stopping": "STOP",
+    "session interrupted": "INTERRUPTED",
+    "session completed": "COMPLETED",
+}
+"""The states of a charging session, as a row calls them."""
+
+
+def _session_is(state: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        return block is not None and block.data == state
+
+    return says
+
+
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
+    "search": lambda said: said.intent,
+    "catalogue": lambda said: said.catalogues is not None,
+    "result": lambda said: said.results,
     "offer curve": lambda said: said.contract and said.contract.curve,
     "requested power": lambda said: said.contract and _is_power(said.contract.requested_kw),
     "approval": lambda said: said.contract and said.contract.approval,
@@ -81,28 +102,9 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
+    **{word: _session_is(state) for word, state in SESSION.items()},
 }
 """What a row of the table may demand a message to carry."""
-
-SESSION = {
-    "session requested": "PENDING",
-    "session active": "ACTIVE",
-    "session stopping": "STOP",
-    "session interrupted": "INTERRUPTED",
-    "session completed": "COMPLETED",
-}
-"""The states of a charging session, as a row calls them."""
-
-
-def _session_is(state: str) -> Callable[[Reading], object]:
-    def says(said: Reading) -> bool:
-        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
-        return block is not None and block.data == state
-
-    return says
-
-
-CARRIES |= {word: _session_is(state) for word, state in SESSION.items()}
 
 
 def _is_power(requested_kw: Decimal | None) -> bool:
@@ -268,14 +270,14 @@ def _is_right(trace: Trace, step: Step, message: Message) -> bool:
     if _missing_content(step, message) or check is None or not check.is_valid:
         return False
     envelope = message.reading.envelope
-    mandatory = DIALECTS[message.dialect or "order"].mandatory_context
+    mandatory = set(DIALECTS[message.dialect or "order"].mandatory_context)
+    mandatory -= set(open_context(message.action))
     if envelope.action != message.action or not all(getattr(envelope, n) for n in mandatory):
         return False
     if envelope.version != VERSION or (message.is_callback and not trace.asked_by(message)):
         return False
-    sender_id = envelope.bpp_id if message.is_callback else envelope.bap_id
     curve = message.reading.contract and message.reading.contract.curve
-    return check.subscriber_id == sender_id and not (curve and any(curve.problems()))
+    return check.subscriber_id == message.named_sender and not (curve and any(curve.problems()))
 
 
 def _excused(trace: Trace, callback: Message) -> bool:
@@ -328,6 +330,8 @@ def _spoilt(trace: Trace) -> dict[str | None, int]:
 
 def _about(trace: Trace, message: Message) -> str | None:
     """Find whom a message is about, by what it answers if it does not say."""
+    if request_of(message.action) in PUBLISHING:
+        return message.sender if message.from_provider else message.receiver
     name = subject_of(trace, message)
     if name is not None:
         return name
@@ -434,11 +438,12 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
+    yield from _unpublished(trace, answered)
     for step in trace.scene.sequence:
         if step.is_optional:
             continue
         needed = (*step.after, *step.after_all, *_asking(trace, step))
-        for name in _subjects(trace, step):
+        for name in _played_for(trace, step):
             moved = [_moved_on(trace, row, name) for row in needed]
             due = [number for number in moved if number is not None]
             if not due or len(due) < len(needed):
@@ -446,23 +451,11 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
             last = max(due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
-                by=_sender(trace, step, name),
+                by=_sender(trace, step, name, trace.messages[last - 1]),
                 message=trace.messages[last - 1],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
                 expected=f"row {step.name} of the sequence after row {needed[-1]}",
             )
-
-
-def _subjects(trace: Trace, step: Step) -> Sequence[str]:
-    """Name those whom a row may be about."""
-    ends = {step.sender, step.receiver}
-    if GRID_NODE in ends:
-        return trace.actors(GRID_NODE)
-    if not ends <= set(AGENTS):
-        return protagonists(trace)
-    upper = step.sender if step.actions[0].startswith("on_") else step.receiver
-    above = agent_above(trace)
-    return [one for one in trace.actors(AGGREGATOR) if trace.role(above.get(one)) == upper]
 
 
 def _moved_on(trace: Trace, row: str, name: str) -> int | None:
@@ -470,12 +463,29 @@ def _moved_on(trace: Trace, row: str, name: str) -> int | None:
     first = _fulfilled(trace)
     if (row, name) in first:
         return first[row, name]
-    found = _others(trace, row, name)
+    step = next((step for step in trace.scene.sequence if step.name == row), None)
+    found = list(_played_for(trace, step)) if step and step.publishes else []
+    found = found or _others(trace, row, name)
     if any(trace.role(one) == GRID_NODE for one in found):
         found = [one for one in trace.actors(GRID_NODE) if are_related(trace, one, name)]
     others = [first.get((row, one)) for one in found]
     numbers = [number for number in others if number is not None]
     return max(numbers) if numbers and len(numbers) == len(others) else None
+
+
+def _unpublished(trace: Trace, came: set[Row]) -> Iterator[Outcome]:
+    """Find who publishes nothing: a publish that comes after nothing is owed from the first."""
+    for step in trace.scene.sequence:
+        if not step.publishes or step.after or step.after_all or _asking(trace, step):
+            continue
+        for name in _played_for(trace, step) if trace.beckn else ():
+            yield outcome(
+                (step.name, name) in came,
+                by=name,
+                message=trace.beckn[0],
+                observed=f"no {' or '.join(step.actions)} to {step.receiver}",
+                expected=f"row {step.name} of the sequence",
+            )
 
 
 def _asking(trace: Trace, step: Step) -> list[str]:
@@ -484,15 +494,36 @@ def _asking(trace: Trace, step: Step) -> list[str]:
         other.name
         for other in trace.scene.sequence
         if (other.sender, other.receiver) == (step.receiver, step.sender)
-        and any(f"on_{action}" in step.actions for action in other.actions)
+        and any(callback_of(action) in step.actions for action in other.actions)
     ]
 
 
-def _sender(trace: Trace, step: Step, name: str) -> str | None:
+def _played_for(trace: Trace, step: Step | None) -> tuple[str, ...]:
+    """Name those for each of whom a row is played: whoever publishes, publishes for itself.
+
+    Between agents a row is played for the lower one, with a grid node for each node.
+    """
+    ends = {step.sender, step.receiver} if step else set[str]()
+    if step is not None and ends <= set(AGENTS):
+        upper = step.sender if step.actions[0].startswith("on_") else step.receiver
+        above = agent_above(trace)
+        return tuple(a for a in trace.actors(AGGREGATOR) if trace.role(above.get(a)) == upper)
+    if GRID_NODE in ends:
+        return tuple(trace.actors(GRID_NODE))
+    if step is None or not step.publishes:
+        return protagonists(trace)
+    is_answer = all(callback_of(request_of(action)) == action for action in step.actions)
+    return tuple(trace.actors(step.receiver if is_answer else step.sender))
+
+
+def _sender(trace: Trace, step: Step, name: str, before: Message) -> str | None:
+    """Tell who owes a row: the one it is played for, who was asked, or the first of its role."""
     if trace.role(name) == step.sender:
         return name
     if step.sender in AGENTS and trace.role(agent_above(trace).get(name)) == step.sender:
         return agent_above(trace)[name]
+    if trace.role(before.receiver) == step.sender:
+        return before.receiver
     actors = trace.actors(step.sender)
     return actors[0] if actors else None
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.shape import MOST_ERRORS, known_action, places_of_blocks, validator
 
@@ -170,7 +171,7 @@ def _own_errors(
             asker, answerer = message.sender, message.receiver
             if message.is_callback:
                 asker, answerer = answerer, asker
-            action = message.action.removeprefix("on_")
+            action = request_of(message.action)
             about = (asker, answerer, action, message.reading.envelope.transaction_id)
             wrong = asked.setdefault(about, set())
             if message.is_callback:

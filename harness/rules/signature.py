@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gridwitness import signing
 from gridwitness.dialects.base import Cursor
 from gridwitness.editions import editions
+from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.story import ASKED
 from gridwitness.trace import once
@@ -42,8 +43,7 @@ def every_message_is_signed(trace: Trace) -> Iterator[Outcome]:
 def signer_is_the_sender(trace: Trace) -> Iterator[Outcome]:
     """Who signs a message is the sender that its context names; who signs an answer answers."""
     for message in trace.beckn:
-        check, envelope = message.signature, message.reading.envelope
-        named = envelope.bpp_id if message.is_callback else envelope.bap_id
+        check, named = message.signature, message.named_sender
         if check is not None and check.subscriber_id is not None and named is not None:
             yield outcome(
                 check.subscriber_id == named,
@@ -159,7 +159,7 @@ _ACCEPTED = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 
 def _answers_a_request(trace: Trace, message: Message) -> bool:
     """Tell whether a callback is solicited: it has the message id of a request."""
-    asked = message.action.removeprefix("on_"), message.reading.envelope.message_id
+    asked = request_of(message.action), message.reading.envelope.message_id
     return message.is_callback and asked in _asked(trace)
 
 
