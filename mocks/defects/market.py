@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gridwitness.dialects.grid import write_setpoint
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_contract
 from gridwitness.reference_impl.curves import Point
@@ -23,7 +24,11 @@ def _cleared(change: Callable[[Decimal], Decimal]) -> ChangeContract:
         if contract.clearing is None:
             return contract
         power = change(contract.clearing.cleared_power_kw)
-        return replace(contract, clearing=replace(contract.clearing, cleared_power_kw=power))
+        held = [block for block in contract.blocks if block.name != "setpoint"]
+        if len(held) < len(contract.blocks):
+            held.append(write_setpoint(contract.participant_id or "", power))
+        clearing = replace(contract.clearing, cleared_power_kw=power)
+        return replace(contract, clearing=clearing, blocks=tuple(held))
 
     return changed
 
