@@ -44,6 +44,8 @@ SEATS = {
     "seller-platform": "seller platform",
     "buyer-utility": "buyer utility",
     "seller-utility": "seller utility",
+    "grid-node": "grid node",
+    "aggregator": "aggregator",
     "catalogue": "catalogue",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""
