@@ -163,12 +163,12 @@ def _read_nearby(spatial: Cursor, spelling: Spelling) -> Nearby | None:
     one, geometry = constraints[0], constraints[0] / "geometry"
     coordinates = geometry / "coordinates"
     kind = (geometry / "type").text()
+    if (one / "op").text() != spelling.within or kind not in ("Point", "LineString"):
+        return None  # before anything is read: the coordinates of an area are no numbers
     points = list(coordinates.items())[: MOST_POINTS + 1] if kind == "LineString" else [coordinates]
     read = [_read_point(point) for point in points]
     way = [point for point in read if point is not None]
     distance = (one / "distanceMeters").number()
-    if (one / "op").text() != spelling.within or kind not in ("Point", "LineString"):
-        return None
     if not way or len(way) != len(points) or len(way) > MOST_POINTS or distance is None:
         return None
     (longitude, latitude), *onward = way
