@@ -163,12 +163,6 @@ def session() -> tuple[ChargingPeriod, ...]:
 
 
 @pytest.fixture
-def money() -> tuple[str, int]:
-    """The currency of a deal by ISO 4217, and its decimals; a Given may state them."""
-    return "INR", 2
-
-
-@pytest.fixture
 def signals() -> tuple[Signal, ...]:
     """The values of signals; a Given may state them."""
     return ()

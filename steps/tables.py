@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from gridwitness import sequence_table
 from gridwitness.dialects.blocks import typed
 from gridwitness.dialects.tables import COLUMNS
+from gridwitness.dues import DECIMALS
 from gridwitness.errors import UserError
 from gridwitness.mocks.grid_node import Place
 from gridwitness.mocks.market import AFTER, BEFORE
@@ -259,15 +260,12 @@ def signal(row: Row) -> Signal:
     return Signal(row["name"], kind, Decimal(match[1]), match[2], at, formula)
 
 
-def money(currency: str, decimals: str) -> tuple[str, int]:
-    """Read how payments are made."""
-    if not re.fullmatch("[A-Z]{3}", currency) or not re.fullmatch("[0-4]", decimals):
-        raise UserError(
-            f"{currency} with {decimals} decimals is no money",
-            where="a sentence of the feature",
-            mend="write 'payments in JPY with 0 decimals'",
-        )
-    return currency, int(decimals)
+def money(terms: Mapping[str, Sequence[Term]]) -> tuple[str, int]:
+    """Give the currency that the terms are in, rupees where none has one, and its decimals."""
+    units = (term.unit or "" for stated in terms.values() for term in stated)
+    heads = (unit.partition("/")[0] for unit in units)
+    currency = next((head for head in heads if re.fullmatch("[A-Z]{3}", head)), "INR")
+    return currency, DECIMALS.get(currency, 2)
 
 
 def due(row: Row) -> Due:
