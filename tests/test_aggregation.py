@@ -18,7 +18,7 @@ from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.utility import Meter
 from gridwitness.reference_impl.clearing import ROOT, Bid, clear
 from gridwitness.reference_impl.curves import OfferError, aggregate
-from gridwitness.reference_impl.grid import Grid, Node, clear_grid, share_out, supply
+from gridwitness.reference_impl.grid import Grid, Node, share_out, supply
 from gridwitness.reference_impl.settlement import congestion_rents, settle
 from gridwitness.reference_impl.terms import Inputs, Parties, Terms, Trade
 from gridwitness.rules import Outcome, rules
@@ -81,7 +81,7 @@ def test_at_a_free_node_the_told_price_holds_to_the_last_digit():
 
 def test_more_than_is_offered_is_shared_as_far_as_it_is():
     found = share_out([bid("roof", ROOF)], Grid(), Decimal(9), Decimal("9.0004"))
-    assert found.power_kw["roof"] == Decimal("9")
+    assert found.power_kw["roof"] == Decimal(9)
 
 
 def test_nobody_has_nothing_to_share():
@@ -106,7 +106,7 @@ def test_who_cannot_keep_within_the_limits_is_told(limit, points, word):
 
 def test_a_contract_leaves_what_its_place_costs_and_all_leave_the_rent():
     trades = [
-        Trade("car", Decimal(-6), None, Decimal("7")),
+        Trade("car", Decimal(-6), None, Decimal(7)),
         Trade("wind", Decimal(10), None, None),
         Trade("works", Decimal(-4), None, Decimal("5.25")),
     ]
@@ -187,7 +187,9 @@ def city(sandbox) -> dict[str, Trace]:
     cast = Cast(
         wishes={name: Wish(f"m-{name}", curve(*points)) for name, points in wishes.items()},
         meters={
-            f"m-{name}": Meter(f"m-{name}", Decimal(30), node_id="south" if name == "car" else "north")
+            f"m-{name}": Meter(
+                f"m-{name}", Decimal(30), node_id="south" if name == "car" else "north"
+            )
             for name in wishes
         },
         nodes={
