@@ -229,7 +229,7 @@ def grid_of(states: Mapping[str, NodeState]) -> Grid:
 
 def _parent(states: Mapping[str, NodeState], name: str) -> str:
     seen, above = {name}, states[name].parent_id
-    parent = above if above in states and above not in ("", ROOT) else ROOT
+    parent = above if above and above in states and above != ROOT else ROOT
     while above in states and above is not None:
         if above in seen:
             return ROOT

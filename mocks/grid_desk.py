@@ -62,7 +62,7 @@ class GridDesk:
         while waiting:
             found = await asyncio.gather(*(self._look(one) for one in sorted(waiting)))
             above = {state.parent_id for state in found if state and state.parent_id}
-            waiting = above - self._states.keys() if upwards else set()
+            waiting = above - self._states.keys() if upwards else set[str]()
 
     async def _look(self, node_id: str) -> NodeState | None:
         answer = await self._ask("discover", node_id, Say(intent=Intent(interval=self._interval)))

@@ -269,5 +269,5 @@ def test_a_command_off_the_curve_is_declared_and_made_good(sandbox):
     settled = [m for m in trace.of("on_status") if m.receiver == "roof"]
     report = settled[-1].reading.contract and settled[-1].reading.contract.settlement
     assert report
-    # From 5.7 to 8 kW the curve rises from 2.71 to 3.40: (2.29 + 1.60) / 2 * 2.3 kW * 0.5 h.
+    # From 5.7 to 8 kW it rises from 2.71 to 3.40: (2.29 + 1.60) / 2 on 2.3 kW, for half an hour.
     assert [f.amount for f in report.flows if f.kind == "UPLIFT"] == [Decimal("2.24")]

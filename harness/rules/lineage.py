@@ -24,7 +24,7 @@ from gridwitness.lifecycle import tables
 from gridwitness.protocol import request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.envelope import is_dated_ahead
-from gridwitness.story import ASKED, CATALOGUE, MARKET, PARTICIPANT, story
+from gridwitness.story import ASKED, CATALOGUE, GRID_NODE, MARKET, PARTICIPANT, story
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _judged_elsewhere(trace: Trace, message: Message) -> set[str]:
     "LIN-002",
     "MUST",
     source=f"{CORE}: order, contract and payment are known by their id",
-    spares=(CATALOGUE,),
+    spares=(CATALOGUE, GRID_NODE),
 )
 def ids_stay(trace: Trace) -> Iterator[Outcome]:
     """The id of an order, a contract or its payment stays the same in a transaction.
@@ -372,7 +372,7 @@ def windows_are_carried(trace: Trace) -> Iterator[Outcome]:
     "LIN-007",
     "MUST",
     source=f"beckn/DEG, EnergyCustomer, EnergyOrderItem; {TABLE}",
-    spares=(CATALOGUE,),
+    spares=(CATALOGUE, GRID_NODE),
 )
 def meter_is_carried(trace: Trace) -> Iterator[Outcome]:
     """A party, an offer and a line of an order keep their meter."""

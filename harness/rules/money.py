@@ -322,11 +322,11 @@ def _together(flows: Iterable[Flow]) -> list[Flow]:
         if flow.kind == "CONGESTION_RENT":
             low, high = sorted((flow.payer, flow.payee))
             rents[low, high] += flow.amount if flow.payer == low else -flow.amount
-    netted = [
-        Flow(*(pair if left > 0 else pair[::-1]), "CONGESTION_RENT", abs(left))
-        for pair, left in rents.items()
-        if left
-    ]
+    netted: list[Flow] = []
+    for (low, high), left in rents.items():
+        payer, payee = (low, high) if left > 0 else (high, low)
+        if left:
+            netted.append(Flow(payer, payee, "CONGESTION_RENT", abs(left)))
     return [flow for flow in claimed if flow.kind != "CONGESTION_RENT"] + netted
 
 

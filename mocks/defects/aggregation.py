@@ -51,9 +51,9 @@ def _half(request: AggregationRequest) -> AggregationRequest:
             one,
             curve=replace(
                 one.curve,
-                min_export_kw=Decimal(one.curve.min_export_kw) / 2,
-                max_export_kw=Decimal(one.curve.max_export_kw) / 2,
-                points=tuple(Point(p, Decimal(x) / 2) for p, x in one.curve.points),
+                min_export_kw=one.curve.min_export_kw / 2,
+                max_export_kw=one.curve.max_export_kw / 2,
+                points=tuple(Point(p, x / 2) for p, x in one.curve.points),
             ),
         )
         for one in request.members

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 
 from gridwitness.dialects.grid import (
     read_command,
-    read_local_price,
     read_setpoint_kw,
     write_command,
-    write_local_price,
     write_node_id,
     write_setpoint,
 )
@@ -55,14 +53,6 @@ def _more_flow(deal: Deal) -> Deal:
     return replace(deal, blocks=(*held, write_setpoint("node", flow_kw - TICK)))
 
 
-def _dearer_node(deal: Deal) -> Deal:
-    price = read_local_price(deal)
-    if price is None:
-        return deal
-    held = tuple(block for block in deal.blocks if block.name != "locationalPriceAdder")
-    return replace(deal, blocks=(*held, write_local_price(price, price + TICK, "INR")))
-
-
 def _dearer_place(contract: EnergyContract) -> EnergyContract:
     """Tell who draws power a local price a paisa above that of its node."""
     clearing = contract.clearing
@@ -85,13 +75,6 @@ def _undeclared(contract: EnergyContract) -> EnergyContract:
     if command is None:
         return contract
     return _with_block(contract, write_command(replace(command, is_redispatch=False)))
-
-
-def _half_of_the_command(contract: EnergyContract) -> EnergyContract:
-    command = read_command(contract)
-    if command is None:
-        return contract
-    return _with_block(contract, write_command(replace(command, offset_kw=command.offset_kw / 2)))
 
 
 def _forgotten_command(contract: EnergyContract) -> EnergyContract:
@@ -122,16 +105,6 @@ def _of_another(offer: Offer) -> Offer:
     blocks = tuple(
         replace(block, data={**block.data, "nodeId": "another.gridwitness.example"})
         if block.name == "gridNode" and isinstance(block.data, dict)
-        else block
-        for block in offer.blocks
-    )
-    return replace(offer, blocks=blocks)
-
-
-def _off_its_sum(offer: Offer) -> Offer:
-    blocks = tuple(
-        replace(block, data={**block.data, "currentPrice": Decimal("9.99")})
-        if block.name == "locationalPriceAdder" and isinstance(block.data, dict)
         else block
         for block in offer.blocks
     )
