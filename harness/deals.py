@@ -10,6 +10,7 @@ Source: reference_impl/README.md, Contracts and Tariffs; OCPI 2.2.1, mod_cdrs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity
-from gridwitness.reference_impl.rounding import ROUNDINGS, rounded, shared
+from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
     Cost,
@@ -31,10 +32,10 @@ from gridwitness.reference_impl.tariff import (
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gridwitness.reference_impl.tariff import Amount
-    from gridwitness.views import Deal, Interval
+    from gridwitness.views import Deal, Due, Interval, MeterReading
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -42,6 +43,11 @@ ROUNDING, MINOR_UNIT = "HALF_UP", 2
 LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
 """No session and no trade is longer, or has more parts; one that is, is not priced."""
+
+NOTHING: Mapping[str, Quantity] = {}
+
+APPROVED, CONTRACTED = "approved", "contracted"
+"""The terms of a utility and of who asks that say how much energy may flow, and is to flow."""
 
 PARTS = {
     "ENERGY": ("UNIT", "Energy"),
@@ -188,7 +194,7 @@ def invoice(deal: Deal, priced: Cost) -> Amount[Decimal]:
     return priced.invoice(rounding, minor_unit, "TOTAL")
 
 
-def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) -> Bill:
+def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal | None, *, is_due: bool) -> Bill:
     """Write what a session or a trade costs as a bill: a part a dimension, and the VAT."""
     _, minor_unit = rounding_of(deal)
     total = invoice(deal, priced)
@@ -210,51 +216,87 @@ def tariff_bill(deal: Deal, priced: Cost, energy_kwh: Decimal, *, is_due: bool) 
     )
 
 
-def quantities(deal: Deal) -> dict[str, Quantity]:
-    """Give what the deal's sources came to, by name: metered energy, or the cost of a record.
+def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
+    """Give the periods of what is billed by the tariff: those of the charge detail record.
 
-    A name without a value is there with None. Raises DealError.
+    Where there is none, those that a meter registered, if the deal has that meter for its record;
+    none where a reading has no beginning or end. Raises DealError.
+    """
+    record = record_in(deal)
+    if record is not None:
+        return record.periods
+    kept = (s.meter_id for s in deal.sources if s.kind == "CHARGE_DATA_RECORD")
+    meter_id = next((meter_id for meter_id in kept if meter_id is not None), None)
+    own = [reading for reading in deal.readings if reading.meter_id == meter_id]
+    if not all(reading.start and reading.end for reading in own):
+        return ()
+    periods = sorted(
+        (ChargingPeriod(_instant(r.start), _instant(r.end), abs(r.energy_kwh)) for r in own),
+        key=lambda period: period.start,
+    )
+    starts = [period.start for period in periods]
+    ends = [period.end for period in periods]
+    if any(end <= start for start, end in zip(starts, ends, strict=True)) or any(
+        end > start for end, start in zip(ends, starts[1:], strict=False)
+    ):
+        raise DealError(f"the readings of meter {meter_id} do not follow one another")
+    return tuple(periods)
+
+
+def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
+    """Give what the deal's sources came to, by name: metered energy, or a cost.
+
+    place: only what was metered in that interval of the deal's table. A name without a value
+    is there with None. Raises DealError.
     """
     found: dict[str, Quantity] = {}
     for source in deal.sources:
         if source.kind == "METER_READING":
-            own = [r.energy_kwh for r in deal.readings if r.meter_id == source.meter_id]
-            found[source.name] = Quantity(sum(own, Decimal(0)) if own else None, "kWh")
+            own = [
+                reading.energy_kwh
+                for reading in deal.readings
+                if reading.meter_id == source.meter_id
+                and (place is None or _lies_in(deal, reading, place))
+            ]
+            found[source.name] = Quantity(exact_sum(own) if own else None, "kWh")
         elif source.kind == "CHARGE_DATA_RECORD":
             record, tariff = record_in(deal), tariff_in(deal)
-            unit = tariff.currency if tariff else None
-            found[source.name] = Quantity(record.incl_vat if record else None, unit)
+            value = record.incl_vat if record else None
+            if record is None and tariff is not None and (periods := session(deal)):
+                value = invoice(deal, session_cost(tariff, periods)).incl_vat
+            found[source.name] = Quantity(value, tariff.currency if tariff else None)
     return found
+
+
+def _lies_in(deal: Deal, reading: MeterReading, place: int) -> bool:
+    interval = deal.table.interval if deal.table else None
+    if interval is None or reading.start is None:
+        return False
+    length = timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
+    return _instant(reading.start) == _instant(interval.start) + place * length
+
+
+def name_in_formulas(column: str) -> str:
+    """Give the name that formulas have for a column: seller's allocation is sellers_allocation."""
+    return column.replace("'s", "s").replace(" ", "_")
+
+
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
+
+    A formula that names a column of the interval table is computed in each interval, and summed
+    before it is rounded.
 
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
     try:
-        computed = agreement.revenue_flows(
-            agreement.EnergyContract(
-                contract_id=deal.contract_id or "",
-                status="PENDING",
-                roles=tuple(
-                    agreement.Role(
-                        camel(role.name),
-                        role.holder_id,
-                        {term.name: Quantity(term.value, term.unit) for term in role.terms},
-                    )
-                    for role in deal.roles
-                ),
-                flows=tuple(
-                    agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                    for due in deal.dues
-                ),
-                parameters=quantities(deal),
-            )
-        )
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        computed = list(_computed(deal))
+    except (FormulaError, agreement.ContractError, ArithmeticError, OverflowError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
     return tuple(
         Owed(
@@ -264,6 +306,63 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
         for due, payment in zip(deal.dues, computed, strict=True)
+    )
+
+
+def _computed(deal: Deal) -> Iterator[agreement.Payment]:
+    """Compute the payments in their order, exactly."""
+    columns = {name_in_formulas(c.name): c for c in (deal.table.columns if deal.table else ())}
+    by_interval = [not columns.keys().isdisjoint(_NAME.findall(due.formula)) for due in deal.dues]
+    once = _flows(
+        deal, [d for d, repeats in zip(deal.dues, by_interval, strict=True) if not repeats]
+    )
+    repeated = [due for due, repeats in zip(deal.dues, by_interval, strict=True) if repeats]
+    totals = [Fraction(0)] * len(repeated)
+    for place, row in enumerate(deal.table.rows if deal.table and repeated else ()):
+        known = {
+            name: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
+            for name, column in columns.items()
+        }
+        for index, payment in enumerate(_flows(deal, repeated, known, place)):
+            right_way = payment.payer == camel(repeated[index].payer)
+            totals[index] += payment.amount if right_way else -payment.amount
+    summed = iter(
+        agreement.Payment(camel(due.payer), camel(due.payee), total)
+        if total >= 0
+        else agreement.Payment(camel(due.payee), camel(due.payer), -total)
+        for due, total in zip(repeated, totals, strict=True)
+    )
+    alone = iter(once)
+    for repeats in by_interval:
+        yield next(summed if repeats else alone)
+
+
+def _flows(
+    deal: Deal,
+    dues: Sequence[Due],
+    known: Mapping[str, Quantity] = NOTHING,
+    place: int | None = None,
+) -> list[agreement.Payment]:
+    if not dues:
+        return []
+    return agreement.revenue_flows(
+        agreement.EnergyContract(
+            contract_id=deal.contract_id or "",
+            status="PENDING",
+            roles=tuple(
+                agreement.Role(
+                    camel(role.name),
+                    role.holder_id,
+                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
+                )
+                for role in deal.roles
+            ),
+            flows=tuple(
+                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
+                for due in dues
+            ),
+            parameters={**quantities(deal, place), **known},
+        )
     )
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -116,6 +116,18 @@ def readings() -> tuple[tuple[Source, MeterReading], ...]:
 def tariff() -> dict[str, object] | None:
     """The tariff in force; a Given may state one."""
     return None
+
+
+@pytest.fixture
+def intervals() -> dict[str, IntervalTable]:
+    """What holds in each interval, by the party that it is about; a Given may state it."""
+    return {}
+
+
+@pytest.fixture
+def refusals() -> frozenset[tuple[str, str]]:
+    """Who answers which action with an error on purpose; a Given may say so."""
+    return frozenset()
 
 
 @pytest.fixture

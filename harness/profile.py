@@ -40,6 +40,10 @@ SEATS = {
     "prosumer": "prosumer",
     "ev-app": "ev app",
     "charging-operator": "charging operator",
+    "buyer-platform": "buyer platform",
+    "seller-platform": "seller platform",
+    "buyer-utility": "buyer utility",
+    "seller-utility": "seller utility",
     "catalogue": "catalogue",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
 EV_APP, CHARGING_OPERATOR = "ev app", "charging operator"
 CONSUMER, PROSUMER = "consumer", "prosumer"
+BUYER_PLATFORM, SELLER_PLATFORM = "buyer platform", "seller platform"
+BUYER_UTILITY, SELLER_UTILITY = "buyer utility", "seller utility"
 AGGREGATOR, GRID_NODE, CATALOGUE = "aggregator", "grid node", "catalogue"
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
@@ -25,10 +27,15 @@ BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 MARKET = (PARTICIPANT, AGENT, UTILITY, AGGREGATOR, GRID_NODE, BAP, BPP, BAP_AND_BPP)
 """Who may take part in a market that clears."""
 
-BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, BAP_AND_BPP)
-ASKING = (PARTICIPANT, EV_APP, CONSUMER, BAP, *BOTH)
-ASKED = (CHARGING_OPERATOR, GRID_NODE, CATALOGUE, BPP, *BOTH)
+BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, BAP_AND_BPP, SELLER_PLATFORM)
+ASKING = (PARTICIPANT, EV_APP, CONSUMER, BAP, BUYER_PLATFORM, *BOTH)
+ASKED = (CHARGING_OPERATOR, GRID_NODE, CATALOGUE, BPP, BUYER_UTILITY, SELLER_UTILITY, *BOTH)
 """Who sends requests, and who answers them by callbacks; some do both."""
+
+SELLERS = (PROSUMER, SELLER_PLATFORM)
+CUSTOMERS = (CONSUMER, BUYER_PLATFORM)
+UTILITIES = (UTILITY, BUYER_UTILITY, SELLER_UTILITY)
+"""Who sells in a trade between two, to whom, and who keeps it."""
 
 
 @dataclass(frozen=True)

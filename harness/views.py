@@ -241,6 +241,38 @@ class Source(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column(View):
+    """A column of an interval table: its name, its unit as a Term has it, the role that writes it.
+
+    The name is a market word (dialects.tables), or the payload type where nobody has one.
+    """
+
+    name: str
+    unit: str | None = None
+    role: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalTable(View):
+    """What is agreed interval by interval: a table that grows, each column written by one role.
+
+    interval is the first of them, all are as long. rows: by column the values of each interval;
+    a stepped offer has several.
+    """
+
+    interval: Interval | None
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, tuple[Decimal, ...]], ...]
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    def values(self, name: str) -> tuple[Decimal | None, ...]:
+        """Give the first value of a column, interval by interval."""
+        return tuple(next(iter(row.get(name, ())), None) for row in self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deal(View):
     """What two parties agree, and those who have a part in it, as far as a message tells.
 
@@ -260,6 +292,7 @@ class Deal(View):
     sources: tuple[Source, ...] = ()
     minor_unit: int | None = None
     rounding: str | None = None
+    table: IntervalTable | None = None
     blocks: tuple[Block, ...] = ()
     readings: tuple[MeterReading, ...] = ()
     settlement: SettlementReport | None = None
@@ -267,6 +300,10 @@ class Deal(View):
 
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles if role.name == name), None)
+
+    def term(self, name: str) -> Term | None:
+        """Find a term of any role by its name."""
+        return next((t for role in self.roles for t in role.terms if t.name == name), None)
 
     def block(self, slot: str, name: str) -> Block | None:
         return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)

@@ -497,7 +497,9 @@ class Actor:
         sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
         return sent.ack is not None and not sent.ends_here
 
-    async def reply(self, request: Message, say: Say) -> Message | None:
+    async def reply(
+        self, request: Message, say: Say, *, fault: Fault | None = None
+    ) -> Message | None:
         """Send the callback that answers a request; None when this actor's conduct is silence."""
         envelope = request.reading.envelope
         action = callback_of(request.action)
@@ -521,7 +523,7 @@ class Actor:
         if say.error is not None and say.error.code is not None:
             listed = self.setting.tongues[dialect].edition.error_codes
             say = error(write_code(say.error.code, listed), say.error.text or "")
-        fault = self._spoilt(request.action, caller.subscriber_id)
+        fault = fault or self._spoilt(request.action, caller.subscriber_id)
         if fault is not None and fault.place == "before":
             await self._send(
                 answer, say, dialect, caller, chained_to=request, wait_s=None, fault=fault

@@ -18,8 +18,10 @@ from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
+from gridwitness.mocks.spoilt import Fault
 from gridwitness.mocks.words import WORDS, Known, happens
 from gridwitness.rules.sequence import CARRIES
+from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.trace import Trace
 from gridwitness.views import Deal, Intent
 
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.mocks.spoilt import Fault
     from gridwitness.mocks.words import Facts, Party
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message, Scene, Step
+    from gridwitness.views import IntervalTable
 
 LONG_TTL = "PT30S"
 """How long one waits where all participants have to act first."""
@@ -97,6 +99,7 @@ class Player(Actor):
         self._sequence = sequence
         self._answers = answered(sequence)
         self._threads: list[Thread] = []
+        self._ledger: dict[str, Deal] = {}
         # With whom this party makes the deal: with whom it first speaks.
         own = (s for s in sequence if self.role in (s.sender, s.receiver))
         self._partner = next((s.receiver if s.sender == self.role else s.sender for s in own), "")
@@ -122,7 +125,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal, self.new_id))
+        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self._ledger))
         self._threads.append(thread)
         return thread
 
@@ -168,6 +171,11 @@ class Player(Actor):
         envelope = message.reading.envelope
         thread.transaction[step.sender] = envelope.transaction_id or ""
         thread.counterpart[step.sender] = envelope.bap_id or ""
+        if thread.failed:
+            text = "this deal has come to nothing"
+            fault = Fault(text, place="instead") if self._facts.refuses(self.name) else None
+            await self.reply(message, error("BIZ_GENERIC_ERROR", text), fault=fault)
+            return
         thread.requests[step.name] = message
         self._hear(thread, step, message)
 
@@ -175,9 +183,9 @@ class Player(Actor):
         thread, step = self._find(callback)
         if thread is None or step is None:
             return
-        if callback.reading.error is not None:
-            thread.failed = True
-            thread.moved.set()
+        binds = callback.action == "on_confirm" and self.conduct.binds_refused_locks
+        if callback.reading.error is not None and not binds:
+            await self._give_up(thread, step.sender)
             return
         self._hear(thread, step, callback)
 
@@ -230,10 +238,16 @@ class Player(Actor):
         """Begin every row of this party whose turn has come."""
         for step in self._sequence:
             if step.sender == self.role and step.name not in thread.begun and self._due(step):
-                ready = set(step.after) <= thread.done
+                ready = self._needed(step) <= thread.done
                 if ready and all(self._all_done(row) for row in step.after_all):
                     thread.begun.add(step.name)
                     self._spawn(self._say(thread, step))
+
+    def _needed(self, step: Step) -> set[str]:
+        """Name the rows that a row waits for; who binds hastily waits for no utility."""
+        if "on_confirm" in step.actions and self.conduct.binds_before_lock:
+            return set(step.after) & {self._answers.get(step.name)}
+        return set(step.after)
 
     def _due(self, step: Step) -> bool:
         return not (set(step.actions) & self.conduct.leaves_out)
@@ -250,6 +264,9 @@ class Player(Actor):
         request = thread.requests.get(answers) if answers else None
         if request is not None:
             action = f"on_{request.action}"
+        if request is not None and await self._declines(thread, step, request):
+            thread.failed = True
+            return
         say = self._content(thread, step, action)
         if request is not None:
             sent = await self.reply(request, say)
@@ -257,10 +274,40 @@ class Player(Actor):
         else:
             accepted = await self._tell(thread, step, action, say)
         if not accepted:
-            thread.failed = True
-            thread.moved.set()
+            await self._give_up(thread, step.receiver)
             return
         self._came(thread, step)
+
+    async def _give_up(self, thread: Thread, because_of: str) -> None:
+        """End a deal; if it is for somebody else, tell the error to who still waits for an answer.
+
+        Nobody is told of a success that a third party did not allow (NFH-013, CON-013-20).
+        """
+        thread.failed = True
+        thread.moved.set()
+        if because_of == self._partner:
+            return
+        for name, request in thread.requests.items():
+            answers = {row for row, asked in self._answers.items() if asked == name}
+            if not answers & thread.begun:
+                thread.begun |= answers
+                text = f"the {because_of} does not allow it"
+                await self.reply(request, error("BIZ_GENERIC_ERROR", text))
+
+    async def _declines(self, thread: Thread, step: Step, request: Message) -> bool:
+        """Answer with an error: on purpose, or when more is wanted than a utility approved."""
+        if (self.name, request.action) in self._facts.refusals:
+            text = f"the {self.role} refuses on purpose"
+            await self.reply(
+                request, error("BIZ_GENERIC_ERROR", text), fault=Fault(text, place="instead")
+            )
+            return True
+        heeds = step.receiver == self._partner and self.conduct.heeds_approval
+        if heeds and self.role != self._facts.parties[0].role and thread.known.exceeds_approval:
+            text = "that is more than the utility approved"
+            await self.reply(request, error("BIZ_GENERIC_ERROR", text))
+            return True
+        return False
 
     def _skip(self, step: Step) -> None:
         """Skip to when there is what a row, or an answer to it, tells of."""
@@ -317,17 +364,36 @@ class Player(Actor):
             known.deal = replace(known.deal, status=status)
         deal = known.said()
         if step.receiver != self._partner:
-            deal = narrowed(deal)
+            deal = narrowed(deal, self.role, step.receiver)
+            if action == "confirm":  # what is agreed elsewhere binds here once it is kept
+                deal = replace(deal, status="PENDING")
         return Say(deal=deal)
 
 
-def narrowed(deal: Deal) -> Deal:
-    """Give what a third party is told of a deal: who, when and how much, but no price."""
+def narrowed(deal: Deal, teller: str, third: str) -> Deal:
+    """Give what a third party is told of a deal: who, when and how much, but no price.
+
+    The utility of one side alone is told no meter but that of who tells it.
+    """
+    one_sided = third in (BUYER_UTILITY, SELLER_UTILITY)
     roles = tuple(
-        replace(role, terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS))
+        replace(
+            role,
+            meter_id=None if one_sided and role.name != teller else role.meter_id,
+            terms=tuple(term for term in role.terms if term.unit in ENERGY_UNITS),
+        )
         for role in deal.roles
     )
-    return replace(deal, roles=roles, dues=(), bill=None, settlement=None, blocks=())
+    table = deal.table and _narrowed_table(deal.table)
+    kept = replace(deal, roles=roles, table=table, sources=() if one_sided else deal.sources)
+    return replace(kept, dues=(), bill=None, settlement=None, blocks=())
+
+
+def _narrowed_table(table: IntervalTable) -> IntervalTable:
+    told = tuple(column for column in table.columns if column.unit in ENERGY_UNITS)
+    names = {column.name for column in told}
+    rows = ({k: v for k, v in row.items() if k in names} for row in table.rows)
+    return replace(table, columns=told, rows=tuple(rows))
 
 
 def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
@@ -365,7 +431,7 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids)
+    facts = replace(facts, ids=ids, beside_customer=_beside_customer(sequence))
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
@@ -409,6 +475,16 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         if isinstance(defect, UserError):
             raise defect
     return Trace(known, recorder.messages()), defects
+
+
+def _beside_customer(sequence: tuple[Step, ...]) -> tuple[str, ...]:
+    """Name the roles to whom nobody speaks but the one who begins."""
+    partners: dict[str, set[str]] = {}
+    for step in sequence:
+        partners.setdefault(step.sender, set()).add(step.receiver)
+        partners.setdefault(step.receiver, set()).add(step.sender)
+    first, provider = sequence[0].sender, sequence[0].receiver
+    return tuple(role for role, met in partners.items() if met == {first} and role != provider)
 
 
 def _complete(sequence: tuple[Step, ...], facts: Facts) -> None:

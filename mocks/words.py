@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.mocks.draws import end_of
-from gridwitness.rules.sequence import SESSION
+from gridwitness.reference_impl.allocation import Trade, pro_rata
+from gridwitness.rules.sequence import DELIVERY, SESSION
+from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.views import (
     Bill,
     Block,
+    Column,
     Deal,
+    IntervalTable,
     MeterReading,
     Offer,
     Part,
@@ -54,7 +59,10 @@ class Facts:
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. ids: subscriber ids by name, once the cast is known.
+    the periods of a charging session. tables: what holds in each interval, by the party it is
+    about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
+    beside_customer: the roles to whom who asks alone speaks. ids: subscriber ids by name, once
+    the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -65,6 +73,9 @@ class Facts:
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
     session: tuple[ChargingPeriod, ...] = ()
+    tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
+    refusals: frozenset[tuple[str, str]] = frozenset()
+    beside_customer: tuple[str, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
@@ -82,11 +93,28 @@ class Facts:
         party = self.of_role(role)
         return self.ids.get(party.name) if party else None
 
+    @property
+    def customer(self) -> Party:
+        """The party that asks; of several the first."""
+        return self.parties[0]
+
+    @property
+    def provider(self) -> Party:
+        """The party that answers: the first of another role than who asks."""
+        others = (party for party in self.parties if party.role != self.customer.role)
+        return next(others, self.customer)
+
+    def refuses(self, name: str) -> bool:
+        """Tell whether a party answers anything with an error on purpose."""
+        return any(who == name for who, _ in self.refusals)
+
     def renamed(self, old: str, new: str) -> Facts:
         """Call a party by another name."""
         return replace(
             self,
             parties=tuple(replace(p, name=new) if p.name == old else p for p in self.parties),
+            tables={new if name == old else name: t for name, t in self.tables.items()},
+            refusals=frozenset((new if who == old else who, what) for who, what in self.refusals),
         )
 
 
@@ -94,13 +122,15 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    telling holds what the message under way tells beside what is agreed; new_id draws an id.
+    ledger: the trades that this party keeps, this one and others, by contract id. telling holds
+    what the message under way tells beside what is agreed; new_id draws an id.
     """
 
     facts: Facts
     party: Party
     deal: Deal
     new_id: Callable[[], str]
+    ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
@@ -130,6 +160,9 @@ class Known:
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
+        for column in told.table.columns if told.table else ():
+            if column.role == role and told.table is not None:
+                self.deal = with_column(self.deal, told.table, column)
 
     def take_offer(self, offer: Offer) -> None:
         """Take an offer as what is to be agreed."""
@@ -154,7 +187,7 @@ class Known:
 
     def offer(self) -> Offer:
         """Offer what this party has to offer: the deal, the customer's role still open."""
-        customer = self.facts.parties[0]
+        customer = self.facts.customer
         deal = self._filled(self.deal)
         roles = tuple(
             Role(name=role.name) if role.name == customer.role else role for role in deal.roles
@@ -182,12 +215,21 @@ class Known:
         return replace(self.deal, **self.telling)
 
     def _filled(self, deal: Deal) -> Deal:
-        """Fill the roles that this party can fill: its own, and of who answers, all others."""
-        customer, provider = self.facts.parties[0], self.facts.parties[1]
+        """Fill the roles that this party can fill: its own, and those beside it.
+
+        Who asks fills those to whom it alone speaks, and who answers all others.
+        """
+        customer, provider = self.facts.customer, self.facts.provider
+        asks = self.party.role == customer.role
         for party in self.facts.parties:
             role = deal.role(party.role) or Role(name=party.role)
-            answers = self.party == provider and party != customer
-            if party == self.party or answers:
+            beside = (
+                party.role in self.facts.beside_customer
+                if asks
+                else self.party == provider
+                and party.role not in (customer.role, *self.facts.beside_customer)
+            )
+            if party == self.party or beside:
                 holder, meter = self.facts.ids[party.name], party.meter_id or role.meter_id
                 role = replace(role, holder_id=role.holder_id or holder, meter_id=meter)
             deal = with_role(deal, role)
@@ -198,7 +240,7 @@ class Known:
             offer_id=deal.offer_id or _offer_id(self.facts.ids[provider.name]),
             resource_id=deal.resource_id or RESOURCE,
             provider_id=self.facts.ids[provider.name],
-            customer_id=self.facts.ids[customer.name],
+            customer_id=deal.customer_id or (self.own_id if asks else None),
         )
 
     def whole(self) -> Deal:
@@ -209,8 +251,14 @@ class Known:
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
-        found = (t.value for role in self.deal.roles for t in role.terms if t.name == name)
-        return next(found, None)
+        found = self.deal.term(name)
+        return found and found.value
+
+    @property
+    def exceeds_approval(self) -> bool:
+        """Whether more energy is to be contracted than the utility approved."""
+        approved, contracted = self.term(deals.APPROVED), self.term(deals.CONTRACTED)
+        return approved is not None and contracted is not None and contracted > approved
 
 
 RESOURCE = "energy"
@@ -300,8 +348,20 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or known.facts.readings
+    known.readings = known.readings or _of_own_meters(known)
     known.telling["readings"] = known.readings
+
+
+def _of_own_meters(known: Known) -> tuple[MeterReading, ...]:
+    """Read the meters that this party knows of; one that is nobody's is read by all."""
+    facts, own = known.facts, {role.meter_id for role in known.deal.roles}
+    others = {party.meter_id for party in facts.parties} - own
+    return tuple(reading for reading in facts.readings if reading.meter_id not in others)
+
+
+def _lock(known: Known) -> None:
+    """Keep a trade."""
+    known.ledger[known.deal.contract_id or ""] = known.deal
 
 
 def _record(known: Known) -> None:
@@ -378,20 +438,102 @@ def _tell(known: Known, block: Block) -> None:
     known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
 
 
-def _session(state: str) -> Callable[[Known], None]:
+def _state(name: str, state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
-        _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        _tell(known, Block(slot="fulfilment", name=name, data=state))
 
     return tell
 
 
+def _column(name: str) -> Callable[[Known], None]:
+    """Write one column of the interval table, as the scenario states it for this party."""
+
+    def write(known: Known) -> None:
+        tables = known.facts.tables
+        told, stated = known.deal.table, tables.get(known.party.name) or tables.get("")
+        there, column = told and told.column(name), stated and stated.column(name)
+        if stated is None or column is None or None in stated.values(name):
+            if there is not None:
+                return  # passed on as it was told
+            raise UserError(
+                f"a row carries {name!r} per interval, and nobody states it for all of them",
+                where="the message sequence",
+                mend="fill the column in the table of the intervals",
+            )
+        if there is not None and there.role != known.party.role:
+            return
+        own = replace(column, role=known.party.role)
+        known.deal = with_column(known.deal, stated, own)
+
+    return write
+
+
+def _allocation(own: str, name: str) -> Callable[[Known], None]:
+    """Allocate what the meter of a trade registered, pro rata to the trades of that meter."""
+
+    def write(known: Known) -> None:
+        deal = known.deal
+        if known.party.role != own or deal.table is None:
+            return  # passed on as it was told
+        meter = next((role.meter_id for role in deal.roles if role.meter_id), "")
+        kept = {
+            contract_id: other.table.values("requested")
+            for contract_id, other in known.ledger.items()
+            if other.table and meter in {role.meter_id for role in other.roles}
+        }
+        read = sorted(_of_own_meters(known), key=lambda reading: reading.start or "")
+        column = Column(name=name, unit="kWh", role=own)
+        mine: list[Decimal] = []
+        for place, reading in enumerate(one for one in read if one.meter_id == meter):
+            sides = ("the buyer's", meter) if own == SELLER_UTILITY else (meter, "the seller's")
+            trades = [
+                Trade(contract_id, place, *sides, wanted[place] or Decimal(0), Decimal(0))
+                for contract_id, wanted in kept.items()
+            ]
+            shares = pro_rata(meter, trades, -reading.energy_kwh)
+            mine.append(shares[deal.contract_id or ""])
+        known.deal = _with_values(deal, column, mine)
+
+    return write
+
+
+def _final_allocation(known: Known) -> None:
+    """Allocate the smaller of both sides' shares, where this party writes what is final."""
+    table = known.deal.table
+    if known.party.role != SELLER_UTILITY or table is None:
+        return
+    shares = (table.values(f"{side}'s allocation") for side in ("buyer", "seller"))
+    final = [min(x or Decimal(0), y or Decimal(0)) for x, y in zip(*shares, strict=True)]
+    column = Column(name="final allocation", unit="kWh", role=SELLER_UTILITY)
+    known.deal = _with_values(known.deal, column, final)
+
+
+def _with_values(deal: Deal, column: Column, values: list[Decimal]) -> Deal:
+    rows = tuple({column.name: (value,)} for value in values)
+    return with_column(deal, IntervalTable(interval=None, columns=(), rows=rows), column)
+
+
+def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
+    """Write a column of another table into the table of a deal, which may have none yet."""
+    empty = IntervalTable(interval=source.interval, columns=(), rows=tuple({} for _ in source.rows))
+    table = deal.table or empty
+    others = tuple(one for one in table.columns if one.name != column.name)
+    rows = tuple(
+        {**row, column.name: values[column.name]} if column.name in values else row
+        for row, values in zip(table.rows, source.rows, strict=False)
+    )
+    return replace(deal, table=replace(table, columns=(*others, column), rows=rows, at={}))
+
+
 def _bill(known: Known) -> None:
-    """Bill what was delivered: by the tariff and the record, or what the customer has to pay."""
+    """Bill what was delivered: by the tariff in force, or what the formulas make somebody pay."""
     deal = known.whole()
-    tariff, record = deals.tariff_in(deal), deals.record_in(deal)
-    if tariff is not None and record is not None:
-        energy_kwh = sum((Decimal(str(p.energy_kwh)) for p in record.periods), Decimal(0))
-        priced = deals.session_cost(tariff, record.periods)
+    tariff, periods = deals.tariff_in(deal), deals.session(deal)
+    if tariff is not None and periods:
+        energies = [Decimal(str(period.energy_kwh)) for period in periods]
+        # What was ordered is not changed by what a meter registered (LIN-004).
+        energy_kwh = sum(energies, Decimal(0)) if deals.record_in(deal) else None
+        priced = deals.session_cost(tariff, periods)
         known.telling["bill"] = deals.tariff_bill(deal, priced, energy_kwh, is_due=True)
         return
     parts: list[Part] = []
@@ -443,8 +585,15 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "settlement": _settlement,
     "telemetry": _telemetry,
     "completed": _completed,
-} | {word: _session(state) for word, state in SESSION.items()}
+    "lock": _lock,
+    **{word: _state("sessionStatus", state) for word, state in SESSION.items()},
+    **{word: _state("deliveryStatus", state) for word, state in DELIVERY.items()},
+    **{f"{name} per interval": _column(name) for name in COLUMNS},
+    "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
+    "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),
+    "final allocation per interval": _final_allocation,
+}
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas")
+PERSISTENT = ("terms", "tariff", "payment formulas", *(f"{name} per interval" for name in COLUMNS))
 """What is said once and holds for the whole deal."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
 from gridwitness.steps import tables
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.words import Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -59,7 +60,18 @@ def the_charging_session(datatable: list[list[str]]) -> tuple[ChargingPeriod, ..
     return tuple(tables.period(row) for row in rows)
 
 
-@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
+@given("the intervals", target_fixture="intervals")
+def the_intervals(datatable: list[list[str]]) -> dict[str, IntervalTable]:
+    may = ["party", *COLUMNS]
+    return tables.intervals(tables.rows(datatable, needs=["from", "until"], may=may))
+
+
+@given(parsers.parse("{name} refuses to {action:w}"), target_fixture="refusals")
+def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
+    return frozenset({(name, action)})
+
+
+@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
 
@@ -72,6 +84,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     readings: tuple[tuple[Source, MeterReading], ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
+    intervals: dict[str, IntervalTable],
+    refusals: frozenset[tuple[str, str]],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -85,9 +99,11 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         interval=interval,
         terms=terms,
         dues=dues,
-        sources=tables.sources(readings, session=session),
+        sources=tables.sources(readings, session=session, tariff=tariff),
         readings=tuple(reading for _, reading in readings),
         tariff=tariff,
         session=session,
+        tables=intervals,
+        refusals=refusals,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from gridwitness import sequence_table
 from gridwitness.dialects.blocks import typed
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
@@ -23,7 +24,16 @@ from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import ChargingPeriod
-from gridwitness.views import Due, Interval, MeterReading, OfferCurve, Source, Term
+from gridwitness.views import (
+    Column,
+    Due,
+    Interval,
+    IntervalTable,
+    MeterReading,
+    OfferCurve,
+    Source,
+    Term,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,6 +121,7 @@ def meter(row: Mapping[str, str]) -> Meter:
 DAY = date(2031, 5, 12)
 """The day on which exchanges with a time of day are played: a Monday."""
 
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTE = timedelta(minutes=1)
 ZONE = ZoneInfo("Asia/Kolkata")
 
@@ -154,23 +165,32 @@ def reading(row: Row) -> tuple[Source, MeterReading]:
 
 
 def sources(
-    readings: Sequence[tuple[Source, MeterReading]], *, session: Sequence[ChargingPeriod]
+    readings: Sequence[tuple[Source, MeterReading]],
+    *,
+    session: Sequence[ChargingPeriod],
+    tariff: object,
 ) -> tuple[Source, ...]:
-    """Give every source once, in order; a session's cost is called bill."""
+    """Give every source once, in order; what a session or a meter costs by tariff is the bill."""
     named = tuple(dict.fromkeys((s.name, s.kind, s.meter_id) for s, _ in readings))
     found = tuple(Source(name=name, kind=kind, meter_id=meter) for name, kind, meter in named)
-    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD")) if session else found
+    if not session and (tariff is None or not found):
+        return found
+    meter = None if session else found[0].meter_id
+    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter))
 
 
 def instant(text: str) -> datetime:
-    """Read a time of the day of the exchange: '17:30', or '01:15 next day'."""
-    match = re.fullmatch(r"(\d\d):(\d\d)( next day)?", text)
-    if match is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
+    """Read a time of the week of the exchange, a Monday: '17:30', '01:15 next day', 'Sat 09:00'."""
+    match = re.fullmatch(rf"(?:({'|'.join(DAYS)}) )?(\d\d):(\d\d)( next day)?", text)
+    if match is None or int(match[2]) > 23 or int(match[3]) > 59:  # noqa: PLR2004
         raise UserError(
-            f"{text!r} is no time of day", where="a table", mend="write '17:30' or '01:15 next day'"
+            f"{text!r} is no time of day",
+            where="a table",
+            mend="write '17:30', '01:15 next day' or 'Sat 09:00'",
         )
-    day = DAY + timedelta(days=1) if match[3] else DAY
-    return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
+    days = (DAYS.index(match[1]) if match[1] else 0) + bool(match[4])
+    day = DAY + timedelta(days=days)
+    return datetime.combine(day, time(int(match[2]), int(match[3])), ZONE)
 
 
 def interval(start: str, end: str) -> Interval:
@@ -183,6 +203,60 @@ def interval(start: str, end: str) -> Interval:
             mend="write a later end",
         )
     return Interval(start=begin.isoformat(), duration_h=Fraction((until - begin) / MINUTE) / 60)
+
+
+def intervals(table: Sequence[Row]) -> dict[str, IntervalTable]:
+    """Read what holds in each interval, by the name of the party that it is about.
+
+    What stands in a row of nobody holds for all. Raises UserError where the intervals are not
+    equally long and in a row, or a column changes its unit.
+    """
+    spans = list(dict.fromkeys((row["from"], row["until"]) for row in table))
+    first = interval(*spans[0])
+    _follow_one_another(spans, first)
+    units: dict[str, str | None] = {}
+    rows: dict[str, list[dict[str, tuple[Decimal, ...]]]] = {}
+    for row in table:
+        mine = rows.setdefault(row.get("party", ""), [{} for _ in spans])
+        place = spans.index((row["from"], row["until"]))
+        for name in COLUMNS:
+            if row.get(name):
+                mine[place][name] = _values(name, row[name], units)
+    columns = tuple(Column(name=name, unit=unit) for name, unit in units.items())
+    common = rows.pop("", [{} for _ in spans])
+    every = {"": common} | {
+        party: [alike | own for alike, own in zip(common, mine, strict=True)]
+        for party, mine in rows.items()
+    }
+    return {
+        party: IntervalTable(interval=first, columns=columns, rows=tuple(mine))
+        for party, mine in every.items()
+    }
+
+
+def _follow_one_another(spans: Sequence[tuple[str, str]], first: Interval) -> None:
+    ends = [spans[0][0], *(until for _, until in spans)]
+    for begin, (start, until) in zip(ends, spans, strict=False):
+        if start != begin or interval(start, until).duration_h != first.duration_h:
+            raise UserError(
+                f"the interval from {start} to {until} does not follow the one before",
+                where="the intervals",
+                mend="write intervals that are equally long and follow one another",
+            )
+
+
+def _values(name: str, text: str, units: dict[str, str | None]) -> tuple[Decimal, ...]:
+    """Read '4.5 kWh', or the steps of an offer '20 kW, 50 kW'; remember the unit."""
+    found = [re.fullmatch(rf"({_NUMBER})(?: (\S+))?", part.strip()) for part in text.split(",")]
+    read = [(Decimal(match[1]), match[2]) for match in found if match]
+    unit = units.setdefault(name, read[0][1] if read else None)
+    if len(read) != len(found) or any(other != unit for _, other in read):
+        raise UserError(
+            f"{text!r} is no quantity in {unit}",
+            where=f"the intervals, column {name}",
+            mend="write '4.5 kWh', in one unit all down the column",
+        )
+    return tuple(value for value, _ in read)
 
 
 def tariff(table: Sequence[Row]) -> dict[str, object]:

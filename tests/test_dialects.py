@@ -18,6 +18,7 @@ from gridwitness.dialects.base import BadJson, dump_json, parse_json
 from gridwitness.dialects.contract import CONTRACT
 from gridwitness.dialects.deals import HELD
 from gridwitness.dialects.order import ORDER
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.reference_impl.curves import Point
 from gridwitness.views import (
     Approval,
@@ -25,12 +26,14 @@ from gridwitness.views import (
     Block,
     Charges,
     ClearingResult,
+    Column,
     Deal,
     Due,
     EnergyContract,
     Envelope,
     Intent,
     Interval,
+    IntervalTable,
     MeterReading,
     Offer,
     OfferCurve,
@@ -236,11 +239,32 @@ DEALS = st.builds(
 
 
 @st.composite
+def interval_tables(draw: st.DrawFn) -> IntervalTable:
+    """Draw a table in which some cells are empty, and some hold several values."""
+    units = optional(st.sampled_from(["kWh", "kW", "INR/kWh", "PERCENT"]))
+    names = draw(st.lists(st.sampled_from([*COLUMNS, "SOC_END"]), unique=True, max_size=4))
+    values = st.lists(NUMBERS, min_size=1, max_size=3).map(tuple)
+    row = st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
+    return IntervalTable(
+        interval=draw(INTERVALS),
+        columns=tuple(
+            Column(name=name, unit=draw(units), role=draw(optional(st.sampled_from(ROLE_NAMES))))
+            for name in names
+        ),
+        rows=tuple(draw(st.lists(row, min_size=1, max_size=3))),
+    )
+
+
+@st.composite
 def deals(draw: st.DrawFn) -> Deal:
     held = draw(BLOCKS)
     placed = sorted(held, key=lambda key: (key[0], HELD[key[0]].index(key[1])))
     blocks = tuple(Block(slot=slot, name=name, data=held[slot, name]) for slot, name in placed)
-    return replace(draw(DEALS), blocks=blocks)
+    table = draw(optional(interval_tables()))
+    deal = replace(draw(DEALS), blocks=blocks, table=table)
+    steps = {"offered price", "offered capacity"}
+    odd = table is not None and any(steps <= row.keys() for row in table.rows)
+    return replace(deal, table=None) if odd else deal
 
 
 @each_dialect
@@ -266,6 +290,7 @@ def test_an_offered_deal_is_read_back(dialect: Dialect, deal: Deal, envelope: En
         roles=deal.roles,
         dues=deal.dues,
         sources=deal.sources,
+        table=deal.table,
     )
     blocks = (
         Block(slot="offer", name="tariff", data={"currency": "INR"}),

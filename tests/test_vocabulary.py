@@ -218,6 +218,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "pricingModel": "",
         "clearingAgentId": "",
         "tradeWindow": WINDOW,
+        "commitmentAttributes": SERIES,
     },
     "EnergyCustomer": {"meterId": "", "utilityId": "", "utilityCustomerId": ""},
     "EnergyResource": {

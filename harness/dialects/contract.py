@@ -39,6 +39,7 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    words,
     write_blocks,
     write_deal,
 )
@@ -51,6 +52,7 @@ from gridwitness.dialects.listings import (
     write_validity,
 )
 from gridwitness.dialects.searching import CONTRACT_SEARCH, read_search, write_search
+from gridwitness.dialects.tables import read_table, write_table
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
@@ -84,6 +86,7 @@ STATUS = {
 }
 AGENT, PROSUMER, GRID = "clearingAgent", "prosumer", "gridOperator"
 RESOURCE = "energy-of-the-interval"
+NO_ROLES: Mapping[str, str] = {}
 
 
 class ContractDialect:
@@ -263,6 +266,7 @@ def _read_deal(contract: Cursor) -> Deal | None:
         resource_id=(commitment / "resources" / 0 / "id").text(),
         provider_id=provider_id,
         customer_id=holders[0] if holders else None,
+        table=read_table(commitment / "commitmentAttributes", words),
         blocks=(*deal.blocks, *_read_fulfilment(contract)),
         readings=read_readings(performance / "meterReadings"),
         settlement=_read_settlement(contract),
@@ -411,7 +415,12 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         clearing_agent_id=(attributes / "clearingAgentId").text(),
         interval=read_window(attributes / "tradeWindow", "startTime", "duration"),
         charges=read_charges(attributes / "charges"),
-        deal=deal and replace(deal, resource_id=(offer / "resourceIds" / 0).text()),
+        deal=deal
+        and replace(
+            deal,
+            resource_id=(offer / "resourceIds" / 0).text(),
+            table=read_table(attributes / "commitmentAttributes", words),
+        ),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "isActive").value is not False,
         **read_validity(offer / "validity", attributes, ""),
@@ -570,20 +579,20 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         held = {"meterReadings": write_readings(deal.readings)} | held
     block = write_deal(deal, camel, "participantId")
     block.pop("status", None)
+    commitment: dict[str, Json] = {
+        "status": {"descriptor": {"code": commitment_code}},
+        "resources": [{"id": resource_id, "quantity": _dealt(deal)}],
+        "offer": {key: value for key, value in offer.items() if value is not None},
+        "commitmentAttributes": write_table(deal.table, camel),
+    }
     members: dict[str, Json] = {
         "id": deal.contract_id,
         "status": {"code": contract_code},
-        "commitments": [
-            {
-                "status": {"descriptor": {"code": commitment_code}},
-                "resources": [{"id": resource_id, "quantity": _quantity(deal.bill)}],
-                "offer": {key: value for key, value in offer.items() if value is not None},
-            }
-        ],
+        "commitments": [{key: value for key, value in commitment.items() if value is not None}],
         "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
         "contractAttributes": typed("EnergyContract", block),
         "performance": _performance(held) if held else None,
-    } | _write_money(deal.settlement, deal.bill)
+    } | _write_money(deal.settlement, deal.bill, _roles_of(deal))
     return {key: value for key, value in members.items() if value is not None}
 
 
@@ -594,13 +603,28 @@ def _participant(role: Role) -> dict[str, Json]:
     return {"id": role.holder_id, "participantAttributes": customer}
 
 
+def _dealt(deal: Deal) -> dict[str, Json]:
+    """Write how much energy a deal is for: what is requested in all intervals, or billed."""
+    requested = deal.table.values("requested") if deal.table and deal.bill is None else ()
+    known = [energy_kwh for energy_kwh in requested if energy_kwh is not None]
+    return _quantity(deal.bill) | ({"unitQuantity": sum(known)} if known else {})
+
+
 def _quantity(bill: Bill | None) -> dict[str, Json]:
     energy_kwh = bill.energy_kwh if bill else None
     return {"unitCode": "KWH"} | ({} if energy_kwh is None else {"unitQuantity": energy_kwh})
 
 
-def _write_money(report: SettlementReport | None, bill: Bill | None) -> dict[str, Json]:
-    written = _write_report(report) if report else {}
+def _roles_of(deal: Deal) -> dict[str, str]:
+    """Spell the roles of a deal by who holds them; who holds several goes by the first."""
+    return {role.holder_id: camel(role.name) for role in reversed(deal.roles) if role.holder_id}
+
+
+def _write_money(
+    report: SettlementReport | None, bill: Bill | None, roles: Mapping[str, str] = NO_ROLES
+) -> dict[str, Json]:
+    """Write what is owed. roles: who holds which, where positions name it."""
+    written = _write_report(report, roles) if report else {}
     for slot, entry in (_write_bill(bill) if bill else {}).items():
         written.setdefault(slot, []).append(entry)
     return dict(written)
@@ -638,15 +662,17 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
     }
 
 
-def _write_report(report: SettlementReport) -> dict[str, list[Json]]:
+def _write_report(report: SettlementReport, roles: Mapping[str, str]) -> dict[str, list[Json]]:
+    left = [
+        ({"role": role} if (role := roles.get(position.party)) else {}) | written
+        for position, written in zip(report.positions, write_positions(report), strict=True)
+    ]
     return {
         "consideration": [
             {
                 "id": "revenue",
                 "status": {"code": "SETTLED"},
-                "considerationAttributes": typed(
-                    "RevenueFlow", {"revenueFlows": write_positions(report)}
-                ),
+                "considerationAttributes": typed("RevenueFlow", {"revenueFlows": left}),
             }
         ],
         "settlements": [
@@ -702,7 +728,12 @@ def _offer_members(offer: Offer) -> dict[str, Json]:
     if deal is not None:
         still_open = [role.name for role in deal.roles if role.holder_id is None]
         block = typed("EnergyContract", write_deal(deal, camel, "participantId"))
-        return {"openRole": camel(still_open[0]) if still_open else None, "contract": block} | held
+        members: dict[str, Json] = {
+            "openRole": camel(still_open[0]) if still_open else None,
+            "contract": block,
+            "commitmentAttributes": write_table(deal.table, camel),
+        }
+        return members | held
     window = interval and {
         "startTime": interval.start,
         "duration": iso_duration(interval.duration_h),

@@ -70,21 +70,31 @@ HELD: dict[str, tuple[str, ...]] = {
 }
 """The blocks that the block of a slot may hold, by the member that holds them."""
 
-GRID = "utility"
-"""The role that both dialects call the grid operator."""
+SPELT = {
+    "utility": ("GRID_OPERATOR", "gridOperator"),
+    "buyer utility": ("BUYER_DISCOM", "buyerDiscom"),
+    "seller utility": ("SELLER_DISCOM", "sellerDiscom"),
+}
+"""Roles that are published under another name: as the order and the contract dialect spell them."""
+
+_READ = {"grid operator": "utility"} | {
+    f"{side} discom": f"{side} utility" for side in ("buyer", "seller")
+}
 
 MOST_DECIMALS = 4
 
 
 def upper(role: str) -> str:
     """Spell a role as the order dialect does."""
-    return "GRID_OPERATOR" if role == GRID else role.replace("'s", "").replace(" ", "_").upper()
+    if role in SPELT:
+        return SPELT[role][0]
+    return role.replace("'s", "").replace(" ", "_").upper()
 
 
 def camel(role: str) -> str:
     """Spell a role as the contract dialect does, and formulas."""
-    if role == GRID:
-        return "gridOperator"
+    if role in SPELT:
+        return SPELT[role][1]
     first, *others = role.replace("'s", "").split(" ")
     return first + "".join(word.capitalize() for word in others)
 
@@ -92,7 +102,7 @@ def camel(role: str) -> str:
 def words(spelt: str) -> str:
     """Read a role that is spelt in either way back as words."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelt).lower().replace("_", " ")
-    return GRID if apart == "grid operator" else apart
+    return _READ.get(apart, apart)
 
 
 def read_blocks(holder: Cursor, slot: str) -> tuple[Block, ...]:
@@ -142,7 +152,7 @@ def is_deal(block: Cursor) -> bool:
     return bool(named) and not named <= MARKET
 
 
-MARKET = {"market clearing agent", "clearing agent", "prosumer", GRID}
+MARKET = {"market clearing agent", "clearing agent", "prosumer", "utility"}
 """The roles of a pay-as-clear market in either spelling; whoever has others makes a deal."""
 
 

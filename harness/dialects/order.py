@@ -37,6 +37,7 @@ from gridwitness.dialects.deals import (
     read_blocks,
     read_deal,
     upper,
+    words,
     write_blocks,
     write_deal,
 )
@@ -49,6 +50,7 @@ from gridwitness.dialects.listings import (
     write_validity,
 )
 from gridwitness.dialects.searching import ORDER_SEARCH, read_search, write_search
+from gridwitness.dialects.tables import read_table, write_table
 from gridwitness.views import (
     Approval,
     Bill,
@@ -185,6 +187,7 @@ def _read_deal(order: Cursor) -> Deal | None:
         resource_id=(item / "beckn:orderedItem").text(),
         provider_id=(order / "beckn:seller").text(),
         customer_id=(order / "beckn:buyer" / "beckn:id").text(),
+        table=read_table(item / "beckn:orderItemAttributes", words),
         blocks=(*deal.blocks, *read_blocks(delivery, "fulfilment")),
         readings=read_readings(delivery / "meterReadings"),
         settlement=_read_settlement(block / "settlement"),
@@ -337,7 +340,11 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
 
 def _read_offered_deal(offer: Cursor, block: Cursor) -> Deal | None:
     deal = read_deal(block) if is_deal(block) else None
-    return deal and replace(deal, resource_id=(offer / "beckn:items" / 0).text())
+    return deal and replace(
+        deal,
+        resource_id=(offer / "beckn:items" / 0).text(),
+        table=read_table(offer / "beckn:offerAttributes" / "commitmentAttributes", words),
+    )
 
 
 def _role(role: str, filled_by: str | None, inputs: dict[str, Json]) -> dict[str, Json]:
@@ -414,6 +421,8 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
     }
     if deal.offer_id is not None:
         item["beckn:acceptedOffer"] = _offer(deal.offer_id, deal.provider_id, deal.resource_id)
+    if deal.table is not None:
+        item["beckn:orderItemAttributes"] = write_table(deal.table, upper)
     block = write_deal(deal, upper, "filledBy") | {"settlement": _write_settlement(deal.settlement)}
     order: dict[str, Json] = {
         "@context": CORE_CONTEXT,
@@ -587,6 +596,7 @@ def _offer_attributes(offer: Offer) -> dict[str, Json]:
         members = {
             "openRole": upper(still_open[0]) if still_open else None,
             "contract": typed("EnergyContract", write_deal(offer.deal, upper, "filledBy")),
+            "commitmentAttributes": write_table(offer.deal.table, upper),
         }
     return typed("EnergyOffer", members | write_blocks(offer.blocks, "offer"))
 

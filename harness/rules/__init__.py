@@ -47,6 +47,7 @@ FAMILIES = (
     "lifecycle",
     "lineage",
     "billing",
+    "allocation",
     "catalogue",
 )
 """The modules that define rules; a test holds the list complete."""

@@ -13,7 +13,7 @@ from gridwitness.dues import instant
 from gridwitness.formats import is_date_time, is_uuid
 from gridwitness.protocol import VERSION, open_context, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import BAP, CATALOGUE, PARTICIPANT
+from gridwitness.story import BAP, BUYER_UTILITY, CATALOGUE, PARTICIPANT, SELLER_UTILITY
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def dialect_is_the_claimed_one(trace: Trace) -> Iterator[Outcome]:
     "ENV-009",
     "MUST",
     source="Beckn v2.0.0, api, Context: bap and bpp id and uri",
-    spares=(CATALOGUE,),
+    spares=(CATALOGUE, BUYER_UTILITY, SELLER_UTILITY),
 )
 def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
     """The context names the two parties between whom the message passes."""

@@ -14,7 +14,14 @@ from gridwitness.acks import ACK
 from gridwitness.lifecycle import tables
 from gridwitness.protocol import callback_of, request_of
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, ASKED, CATALOGUE, PARTICIPANT
+from gridwitness.story import (
+    AGENT,
+    ASKED,
+    BUYER_UTILITY,
+    CATALOGUE,
+    PARTICIPANT,
+    SELLER_UTILITY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -362,6 +369,7 @@ def confirmed_contract_has_an_id(trace: Trace) -> Iterator[Outcome]:
     "MUST",
     source="Beckn v2.0.0 LTS, api, on_init: no payment is asked before it",
     judges=ASKED,
+    spares=(BUYER_UTILITY, SELLER_UTILITY),
 )
 def payment_is_not_asked_too_early(trace: Trace) -> Iterator[Outcome]:
     """A provider asks for no payment before it has stated its terms in on_init."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
+from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.tables import COLUMNS
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
@@ -45,10 +47,22 @@ SESSION = {
 }
 """The states of a charging session, as a row calls them."""
 
+DELIVERY = {"delivery under way": "IN_PROGRESS", "delivery curtailed": "CURTAILED_OUTAGE"}
+"""The states of a delivery, as a row calls them."""
 
-def _session_is(state: str) -> Callable[[Reading], object]:
+
+def _column_is_there(name: str) -> Callable[[Reading], object]:
     def says(said: Reading) -> bool:
-        block = said.deal.block("fulfilment", "sessionStatus") if said.deal else None
+        deals = (said.deal, *(offer.deal for offer in said.offers))
+        tables = [deal.table for deal in deals if deal and deal.table]
+        return any(table.rows and None not in table.values(name) for table in tables)
+
+    return says
+
+
+def _state_is(name: str, state: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        block = said.deal.block("fulfilment", name) if said.deal else None
         return block is not None and block.data == state
 
     return says
@@ -80,7 +94,9 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
-    **{word: _session_is(state) for word, state in SESSION.items()},
+    **{word: _state_is("sessionStatus", state) for word, state in SESSION.items()},
+    **{word: _state_is("deliveryStatus", state) for word, state in DELIVERY.items()},
+    **{f"{name} per interval": _column_is_there(name) for name in COLUMNS},
 }
 """What a row of the table may demand a message to carry."""
 
@@ -244,15 +260,18 @@ def _excused(trace: Trace, callback: Message) -> bool:
     """Tell whether an error is a right answer.
 
     It is when what was asked lacks something, comes too early or exceeds the approval, or when the
-    sender itself was told an error, or a spoilt message came from the participant.
+    sender itself was told an error, or a spoilt message came from the participant; and when the
+    scenario is about it.
     """
-    if callback.reading.error is None:
-        return False
+    if callback.reading.error is None or callback.deliberate is not None:
+        return callback.reading.error is not None
     name, asked = _about(trace, callback), trace.asked_by(callback)
     if name is None or any(_asks_too_little(trace, request) for request in asked):
         return True
     told, spoilt = _told_an_error(trace).get(callback.sender), _spoilt(trace).get(name)
     if any(number is not None and number < callback.number for number in (told, spoilt)):
+        return True
+    if _wants_more_than_approved(trace, name):
         return True
     return any(_exceeds_approval(trace, request) for request in asked)
 
@@ -316,6 +335,24 @@ def _exceeds_approval(trace: Trace, request: Message) -> bool:
     granted = [said.contract.approval for said in approved if said.contract.approval]
     limits_kw = [approval.approved_max_trade_kw for approval in granted]
     return any(abs(contract.clearing.cleared_power_kw) > limit_kw for limit_kw in limits_kw)
+
+
+def _wants_more_than_approved(trace: Trace, name: str) -> bool:
+    """Tell whether a deal was to be for more energy than a utility approved."""
+    approved, contracted = (_energies(trace).get((w, name)) for w in (APPROVED, CONTRACTED))
+    return bool(approved and contracted and max(contracted) > min(approved))
+
+
+@once
+def _energies(trace: Trace) -> dict[tuple[str, str | None], list[Decimal]]:
+    """Collect what is said of the energy that is approved or contracted, by protagonist."""
+    found: dict[tuple[str, str | None], list[Decimal]] = {}
+    for message in trace.beckn:
+        deal = message.reading.deal
+        for word in (APPROVED, CONTRACTED):
+            if deal is not None and (term := deal.term(word)) is not None:
+                found.setdefault((word, _about(trace, message)), []).append(term.value)
+    return found
 
 
 @rule("ORD-001", "MUST", source=FLOW)

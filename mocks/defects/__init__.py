@@ -10,6 +10,7 @@ that its rule fires, and no MUST rule that the defect does not name.
 from __future__ import annotations
 
 from gridwitness.mocks.defects import (
+    allocation,
     amounts,
     billing,
     blocks,
@@ -30,6 +31,7 @@ from gridwitness.mocks.defects.base import Defect
 __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
+    allocation,
     amounts,
     billing,
     blocks,
