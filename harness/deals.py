@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
-from gridwitness.reference_impl.formula import FormulaError, Quantity
-from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
+from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
+from gridwitness.reference_impl.rounding import EXACT, ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
     Cost,
@@ -29,12 +30,14 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
+from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gridwitness.reference_impl.tariff import Amount
+    from gridwitness.signals import Course, Signal
     from gridwitness.views import Deal, Due, Interval, MeterReading
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
@@ -244,28 +247,102 @@ def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
 
 
 def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
-    """Give what the deal's sources came to, by name: metered energy, or a cost.
+    """Give what the deal's sources and signals came to, by name.
 
+    A source: metered energy, that at the value of a signal, or the cost or the energy of a
+    record. A signal: the mean over what is settled; a running total: what it was before.
     place: only what was metered in that interval of the deal's table. A name without a value
     is there with None. Raises DealError.
     """
-    found: dict[str, Quantity] = {}
+    period = period_of(deal)
+    told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
+    found: dict[str, Quantity] = {
+        s.name: Quantity(None, s.unit) for s in signals_in(deal, "contract")
+    }
+    for name, (first, course) in told.items():
+        now = first.value if first.kind == STATE else period and course.over(period)
+        found[name] = Quantity(now, first.unit)
     for source in deal.sources:
         if source.kind == "METER_READING":
             own = [
-                reading.energy_kwh
+                reading
                 for reading in deal.readings
                 if reading.meter_id == source.meter_id
                 and (place is None or _lies_in(deal, reading, place))
             ]
-            found[source.name] = Quantity(exact_sum(own) if own else None, "kWh")
+            found[source.name] = (
+                Quantity(exact_sum(r.energy_kwh for r in own) if own else None, "kWh")
+                if source.signal is None
+                else _at_signal(own, told.get(source.signal))
+            )
         elif source.kind == "CHARGE_DATA_RECORD":
-            record, tariff = record_in(deal), tariff_in(deal)
-            value = record.incl_vat if record else None
-            if record is None and tariff is not None and (periods := session(deal)):
-                value = invoice(deal, session_cost(tariff, periods)).incl_vat
-            found[source.name] = Quantity(value, tariff.currency if tariff else None)
+            found[source.name] = _of_record(deal, source.unit)
     return found
+
+
+def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
+    """Give what readings are worth, each at the value that a signal has when it begins."""
+    if told is None:
+        return Quantity(None)
+    first, course = told
+    total = Fraction()
+    for reading in readings:
+        begin = moment(reading.start)
+        value = course.at(begin) if begin else None
+        if value is None:
+            return Quantity(None)
+        total += Fraction(reading.energy_kwh) * Fraction(value)
+    try:
+        unit = Unit.read("kWh").times(Unit.read(first.unit)) if first.unit else None
+    except FormulaError as error:
+        raise DealError(f"the signal {first.name} has no unit: {error}") from error
+    return Quantity(total if readings else None, unit and str(unit))
+
+
+def _of_record(deal: Deal, unit: str | None) -> Quantity:
+    record = record_in(deal)
+    if unit == "kWh":
+        periods = record.periods if record else ()
+        energy = exact_sum(Decimal(str(period.energy_kwh)) for period in periods)
+        return Quantity(energy if record else None, unit)
+    tariff = tariff_in(deal)
+    value = record.incl_vat if record else None
+    if record is None and tariff is not None and (periods := session(deal)):
+        value = invoice(deal, session_cost(tariff, periods)).incl_vat
+    return Quantity(value, tariff.currency if tariff else None)
+
+
+def agreed(
+    deal: Deal,
+    dues: Sequence[Due] | None = None,
+    known: Mapping[str, Quantity] = NOTHING,
+    place: int | None = None,
+) -> agreement.EnergyContract:
+    """Give a deal as the contract that reference_impl computes. Raises DealError.
+
+    dues: only these of its payments. known: quantities beside those of the deal. place: in one
+    interval of its table.
+    """
+    try:
+        return agreement.EnergyContract(
+            contract_id=deal.contract_id or "",
+            status="PENDING",
+            roles=tuple(
+                agreement.Role(
+                    camel(role.name),
+                    role.holder_id,
+                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
+                )
+                for role in deal.roles
+            ),
+            flows=tuple(
+                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
+                for due in (deal.dues if dues is None else dues)
+            ),
+            parameters={**quantities(deal, place), **known},
+        )
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"a payment cannot be computed: {error}") from error
 
 
 def _lies_in(deal: Deal, reading: MeterReading, place: int) -> bool:
@@ -345,24 +422,88 @@ def _flows(
 ) -> list[agreement.Payment]:
     if not dues:
         return []
-    return agreement.revenue_flows(
-        agreement.EnergyContract(
-            contract_id=deal.contract_id or "",
-            status="PENDING",
-            roles=tuple(
-                agreement.Role(
-                    camel(role.name),
-                    role.holder_id,
-                    {term.name: Quantity(term.value, term.unit) for term in role.terms},
-                )
-                for role in deal.roles
-            ),
-            flows=tuple(
-                agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                for due in dues
-            ),
-            parameters={**quantities(deal, place), **known},
+    return agreement.revenue_flows(agreed(deal, dues, known, place))
+
+
+class Input(NamedTuple):
+    """A quantity that a report rests on: its value, to nine decimals, and its unit."""
+
+    value: Decimal
+    unit: str | None
+
+
+DECIMALS = 9
+"""How exactly a quantity is stated that has no end, as a mean may be."""
+
+
+def inputs(deal: Deal) -> dict[str, Input]:
+    """Give every quantity that the formulas of a deal use, as they call it.
+
+    Raises DealError where one has no value, or a formula cannot be read.
+    """
+    contract = agreed(deal)
+    unknown = replace(
+        contract,
+        roles=tuple(
+            role._replace(inputs={n: Quantity(None, q.unit) for n, q in role.inputs.items()})
+            for role in contract.roles
+        ),
+        parameters={name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
+    )
+    try:
+        return {name: _valued(contract, name) for name in agreement.missing_inputs(unknown)}
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"a quantity has no value: {error}") from error
+
+
+def _valued(contract: agreement.EnergyContract, formula: str) -> Input:
+    metric = agreement.QualityMetric("value", formula)
+    (found,) = agreement.quality(replace(contract, metrics=(metric,)))
+    exact = rounded(found.value, ROUNDING, DECIMALS)
+    plain = f"{exact:f}".rstrip("0").rstrip(".")
+    return Input(Decimal(plain), found.unit and str(found.unit))
+
+
+def total_after(deal: Deal, name: str) -> Decimal:
+    """Give what a running total comes to by what a message tells; money as it is paid.
+
+    Raises DealError.
+    """
+    meant = (*signals_in(deal, "contract"), *signals_in(deal))
+    formula = next((s.formula for s in meant if s.name == name and s.formula), None)
+    if formula is None:
+        raise DealError(f"nothing says what {name} becomes")
+    try:
+        found = _valued(agreed(deal), formula)
+        if found.unit is not None and Unit.read(found.unit).is_money:
+            return rounded(Fraction(found.value), *rounding_of(deal))
+    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
+        raise DealError(f"what {name} becomes cannot be computed: {error}") from error
+    return found.value
+
+
+def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:
+    """Give what remains to be paid under a report after another was: by parties and kind.
+
+    An amount that has become smaller is paid back.
+    """
+    owed_now: dict[tuple[str, str, str, str], Decimal] = {}
+    for report, is_owed in ((old, False), (new, True)):
+        for flow in report.flows:
+            low, high = sorted((flow.payer, flow.payee))
+            key = low, high, flow.kind, flow.currency
+            amount = flow.amount if (flow.payer == low) == is_owed else -flow.amount
+            owed_now[key] = EXACT.add(owed_now.get(key, Decimal(0)), amount)
+    return tuple(
+        RevenueFlow(
+            payer=low if amount > 0 else high,
+            payee=high if amount > 0 else low,
+            kind=kind,
+            amount=abs(amount),
+            currency=currency,
         )
+        for (low, high, kind, currency), amount in owed_now.items()
+        if amount
     )
 
 

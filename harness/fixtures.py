@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, IntervalTable, Term
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -107,7 +109,7 @@ def dues() -> tuple[Due, ...]:
 
 
 @pytest.fixture
-def readings() -> tuple[tuple[Source, MeterReading], ...]:
+def readings() -> tuple[Metered, ...]:
     """What the meters will register, by the name that formulas use; a Given may say so."""
     return ()
 
@@ -133,6 +135,18 @@ def refusals() -> frozenset[tuple[str, str]]:
 @pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
+    return ()
+
+
+@pytest.fixture
+def money() -> tuple[str, int]:
+    """The currency of a deal by ISO 4217, and its decimals; a Given may state them."""
+    return "INR", 2
+
+
+@pytest.fixture
+def signals() -> tuple[Signal, ...]:
+    """The values of signals; a Given may state them."""
     return ()
 
 

@@ -153,10 +153,19 @@ class Position(View):
 
 @dataclass(frozen=True, kw_only=True)
 class SettlementReport(View):
-    """The money of one contract: every payment, and what is left to each party."""
+    """The money of one contract: every payment, and what is left to each party.
+
+    inputs: the quantities that it rests on, by the names that formulas have for them. replaces:
+    the report that it corrects; adjustments: what remains to be paid after that one.
+    """
 
     flows: tuple[RevenueFlow, ...]
     positions: tuple[Position, ...]
+    report_id: str | None = None
+    generated_at: str | None = None
+    replaces: str | None = None
+    inputs: tuple[Term, ...] = ()
+    adjustments: tuple[RevenueFlow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,11 +242,15 @@ class Source(View):
     """Where a formula's name gets its value after delivery.
 
     kind: METER_READING (of meter_id) or CHARGE_DATA_RECORD, as OCPI and the drafts call it.
+    signal: each reading counts times the value of this signal then. unit: of what is taken of
+    a record, its energy where it is kWh, else its cost.
     """
 
     name: str
     kind: str
     meter_id: str | None = None
+    signal: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

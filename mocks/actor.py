@@ -312,7 +312,7 @@ class Actor:
         form = tongue.edition.ack_form_for(tongue.strictness) if tongue else "nested"
         if refusal and tongue:
             refusal = replace(refusal, code=write_code(refusal.code, tongue.edition.error_codes))
-        body = write_ack(form, envelope, self._now(), refusal)
+        body = write_ack(form, envelope, self.now(), refusal)
         status = refusal.http_status if refusal else 200
         told = {"www-authenticate": self._challenge()} if status == HTTPStatus.UNAUTHORIZED else {}
         request = signing.parse_header(message.headers.get("authorization", ""))
@@ -439,7 +439,7 @@ class Actor:
             bpp_uri=asked[1],
             transaction_id=transaction_id,
             message_id=message_id,
-            timestamp=self._now(),
+            timestamp=self.now(),
             ttl=ttl,
         )
 
@@ -515,7 +515,7 @@ class Actor:
             **own,
             action=action,
             version=VERSION,
-            timestamp=self._now(),
+            timestamp=self.now(),
             ttl=TTL,
             at={},
         )
@@ -561,7 +561,7 @@ class Actor:
             bpp_uri=self.uri,
             transaction_id=transaction_id,
             message_id=self._message_id(),
-            timestamp=self._now(),
+            timestamp=self.now(),
             ttl=TTL,
         )
         sent = await self._send(envelope, say, dialect, whom, wait_s=None)
@@ -652,7 +652,8 @@ class Actor:
 
     # -- the time of day ------------------------------------------------------------
 
-    def _now(self) -> str:
+    def now(self) -> str:
+        """Tell the time of day, to the millisecond."""
         now = self.setting.wire.clock.now()
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

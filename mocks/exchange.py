@@ -125,7 +125,7 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self._ledger))
+        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self.now, self._ledger))
         self._threads.append(thread)
         return thread
 
@@ -431,8 +431,9 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
         else sandbox.signer(p.name).subscriber_id
         for p in facts.parties
     }
-    facts = replace(facts, ids=ids, beside_customer=_beside_customer(sequence))
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
+    silent = tuple(p.role for p in facts.parties if p.role not in acting)
+    facts = replace(facts, ids=ids, silent=silent, beside_customer=_beside_customer(sequence))
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
     players = [

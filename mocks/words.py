@@ -12,15 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
+from gridwitness.mocks import accounts
 from gridwitness.mocks.draws import end_of
 from gridwitness.reference_impl.allocation import Trade, pro_rata
 from gridwitness.rules.sequence import DELIVERY, SESSION
+from gridwitness.signals import signals_in
 from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
 from gridwitness.views import (
     Bill,
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 
     from gridwitness.dialects.base import Json
     from gridwitness.reference_impl.tariff import ChargingPeriod
-    from gridwitness.views import Due, Interval, Term
+    from gridwitness.signals import Signal
+    from gridwitness.views import Due, Interval, SettlementReport, Term
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,28 @@ class Party:
     meter_id: str | None = None
 
 
+class Metered(NamedTuple):
+    """What a meter registers, the name that formulas have for it, and in which report it is told.
+
+    A source that is priced by a signal is counted in kWh, and once more at the signal's value.
+    """
+
+    source: Source
+    reading: MeterReading
+    report: int
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a scenario says of an exchange, whoever gets to know it when.
 
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
-    register; sources: the names that formulas have for them. tariff: a Tariff block. session:
-    the periods of a charging session. tables: what holds in each interval, by the party it is
-    about, "" for whoever has none. refusals: who answers which action with an error, on purpose.
-    beside_customer: the roles to whom who asks alone speaks. ids: subscriber ids by name, once
-    the cast is known.
+    register, later: what they tell after that, one portion after another; sources: the names
+    that formulas have for them. tariff: a Tariff block. session: the periods of a charging
+    session. tables: what holds in each interval, by the party it is about, "" for whoever has
+    none. refusals: who answers which action with an error, on purpose. signals: every value of
+    each, from when it holds. beside_customer: the roles to whom who asks alone speaks. ids:
+    subscriber ids by name, and silent: the roles that act in no row, once the cast is known.
     """
 
     parties: tuple[Party, ...]
@@ -76,10 +91,13 @@ class Facts:
     tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
     refusals: frozenset[tuple[str, str]] = frozenset()
     beside_customer: tuple[str, ...] = ()
+    later: tuple[tuple[MeterReading, ...], ...] = ()
+    signals: tuple[Signal, ...] = ()
     currency: str = "INR"
     rounding: str = "HALF_UP"
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    silent: tuple[str, ...] = ()
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -122,16 +140,24 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    ledger: the trades that this party keeps, this one and others, by contract id. telling holds
-    what the message under way tells beside what is agreed; new_id draws an id.
+    ledger: the trades that this party keeps, this one and others, by contract id. telling
+    holds what the message under way tells beside what is agreed; new_id draws an id, now tells
+    the time of day. is_told: the readings are somebody else's; portions counts those of one's
+    own. totals: the last value of each running total; reports: the billing reports told so far.
     """
 
     facts: Facts
     party: Party
     deal: Deal
     new_id: Callable[[], str]
+    now: Callable[[], str]
     ledger: dict[str, Deal] = field(default_factory=dict[str, "Deal"])
     readings: tuple[MeterReading, ...] = ()
+    is_told: bool = False
+    heard_signals: tuple[Signal, ...] = ()
+    portions: int = 0
+    totals: dict[str, Signal] = field(default_factory=dict[str, "Signal"])
+    reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -175,7 +201,9 @@ class Known:
             )
 
     def _deliver(self, told: Deal) -> None:
-        self.readings = told.readings or self.readings
+        if told.readings:
+            self.readings, self.is_told = told.readings, True
+        self.heard_signals = signals_in(told) or self.heard_signals
         heard = {(b.slot, b.name): b for b in (*self.delivered, *told.blocks)}
         self.delivered = tuple(b for b in heard.values() if b.slot == "fulfilment")
 
@@ -284,6 +312,7 @@ def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
 
 
 def _terms(known: Known) -> None:
+    """State one's own terms; who answers states those of who says nothing, too."""
     own = known.deal.role(known.party.role) or Role(name=known.party.role)
     terms = known.facts.terms.get(known.party.role, ())
     if not terms and not any(role.terms for role in known.deal.roles):
@@ -293,6 +322,11 @@ def _terms(known: Known) -> None:
             mend="state a term of that role, or let the row carry something else",
         )
     known.deal = with_role(known.deal, replace(own, terms=terms))
+    if known.party == known.facts.parties[1]:
+        for role in known.facts.silent:
+            theirs = known.deal.role(role) or Role(name=role)
+            stated = known.facts.terms.get(role, ())
+            known.deal = with_role(known.deal, replace(theirs, terms=stated))
 
 
 def _tariff(known: Known) -> None:
@@ -315,6 +349,9 @@ def _formulas(known: Known) -> None:
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,
     )
+    if facts.signals:
+        meant = accounts.meant(facts.signals)
+        known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, meant))
 
 
 def _quote(known: Known) -> None:
@@ -348,7 +385,11 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 
 
 def _readings(known: Known) -> None:
-    known.readings = known.readings or _of_own_meters(known)
+    """Tell what was heard of the meters; who reads them tells one portion after another."""
+    if not known.is_told:
+        portions = (_of_own_meters(known), *known.facts.later)
+        known.readings = portions[min(known.portions, len(portions) - 1)]
+        known.portions += 1
     known.telling["readings"] = known.readings
 
 
@@ -584,6 +625,10 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
+    "signals": accounts.signals,
+    "running totals": accounts.running_totals,
+    "billing report": accounts.billing_report,
+    "correction": accounts.correction,
     "completed": _completed,
     "lock": _lock,
     **{word: _state("sessionStatus", state) for word, state in SESSION.items()},

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
-    from gridwitness.mocks.words import Party
+    from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
+    from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, IntervalTable, MeterReading, Source, Term
+    from gridwitness.views import Due, Interval, IntervalTable, Term
 
 
 @given("the parties", target_fixture="parties")
@@ -43,9 +44,16 @@ def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
 
 
 @given("the meter readings", target_fixture="readings")
-def the_meter_readings(datatable: list[list[str]]) -> tuple[tuple[Source, MeterReading], ...]:
-    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=["from", "until"])
+def the_meter_readings(datatable: list[list[str]]) -> tuple[Metered, ...]:
+    may = ["from", "until", "report", "priced by"]
+    rows = tables.rows(datatable, needs=["name", "meter", "energy"], may=may)
     return tuple(tables.reading(row) for row in rows)
+
+
+@given("the signals", target_fixture="signals")
+def the_signals(datatable: list[list[str]]) -> tuple[Signal, ...]:
+    rows = tables.rows(datatable, needs=["name", "kind", "at", "value"], may=["becomes"])
+    return tuple(tables.signal(row) for row in rows)
 
 
 @given("the tariff", target_fixture="tariff")
@@ -71,7 +79,12 @@ def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 
 
-@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
+@given(parsers.parse("payments in {currency:w} with {decimals:w} decimals"), target_fixture="money")
+def payments_in(currency: str, decimals: str) -> tuple[str, int]:
+    return tables.money(currency, decimals)
+
+
+@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
 
@@ -81,11 +94,13 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     parties: tuple[Party, ...],
     terms: dict[str, tuple[Term, ...]],
     dues: tuple[Due, ...],
-    readings: tuple[tuple[Source, MeterReading], ...],
+    readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
     refusals: frozenset[tuple[str, str]],
+    signals: tuple[Signal, ...],
+    money: tuple[str, int],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -94,15 +109,20 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     patience: float,
     hearing: Hearing,
 ) -> None:
+    first, *later = tables.portions(readings) or ((),)
     facts = Facts(
         parties=parties,
         interval=interval,
         terms=terms,
         dues=dues,
         sources=tables.sources(readings, session=session, tariff=tariff),
-        readings=tuple(reading for _, reading in readings),
+        readings=first,
+        later=tuple(later),
         tariff=tariff,
         session=session,
+        signals=signals,
+        currency=money[0],
+        minor_unit=money[1],
         tables=intervals,
         refusals=refusals,
     )

@@ -7,6 +7,7 @@ sentences.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -21,9 +22,10 @@ from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.utility import Meter
-from gridwitness.mocks.words import Party
+from gridwitness.mocks.words import Metered, Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import ChargingPeriod
+from gridwitness.signals import KINDS, Signal
 from gridwitness.views import (
     Column,
     Due,
@@ -145,38 +147,89 @@ def terms(table: Sequence[Row]) -> dict[str, tuple[Term, ...]]:
     return found
 
 
+def signal(row: Row) -> Signal:
+    """Read a value of a signal and from when it holds; a total, and what it becomes."""
+    kind = row["kind"].upper().replace(" ", "_")
+    match = re.fullmatch(rf"({_NUMBER})(?: (\S+))?", row["value"])
+    if kind not in KINDS or match is None:
+        raise UserError(
+            f"{row['kind']!r} of {row['value']!r} is no signal",
+            where="the signals",
+            mend="write 'price' and '4.20 INR/kWh', or another kind: "
+            + ", ".join(known.lower().replace("_", " ") for known in KINDS),
+        )
+    at = instant(row["at"]).isoformat()
+    formula = row.get("becomes") or None
+    return Signal(row["name"], kind, Decimal(match[1]), match[2], at, formula)
+
+
+def money(currency: str, decimals: str) -> tuple[str, int]:
+    """Read how payments are made."""
+    if not re.fullmatch("[A-Z]{3}", currency) or not re.fullmatch("[0-4]", decimals):
+        raise UserError(
+            f"{currency} with {decimals} decimals is no money",
+            where="a sentence of the feature",
+            mend="write 'payments in JPY with 0 decimals'",
+        )
+    return currency, int(decimals)
+
+
 def due(row: Row) -> Due:
     """Read who pays whom, and by which formula."""
     return Due(payer=row["from"], payee=row["to"], kind=row["kind"], formula=row["formula"])
 
 
-def reading(row: Row) -> tuple[Source, MeterReading]:
-    """Read what a meter registers, and the name that formulas have for it."""
-    start, end = row.get("from", ""), row.get("until", "")
-    return (
-        Source(name=row["name"], kind="METER_READING", meter_id=row["meter"]),
+def reading(row: Row) -> Metered:
+    """Read what a meter registers; it is told in the first report, or in a later one."""
+    start, end, report = (row.get(column, "") for column in ("from", "until", "report"))
+    if not re.fullmatch(r"[1-9]?", report):
+        raise UserError(
+            f"{report!r} is no report", where="the meter readings", mend="write 1, 2 or 3"
+        )
+    return Metered(
+        Source(
+            name=row["name"],
+            kind="METER_READING",
+            meter_id=row["meter"],
+            signal=row.get("priced by") or None,
+        ),
         MeterReading(
             meter_id=row["meter"],
             energy_kwh=quantity(row["energy"], "kWh"),
             start=instant(start).isoformat() if start else None,
             end=instant(end).isoformat() if end else None,
         ),
+        int(report or 1),
     )
 
 
+def portions(readings: Sequence[Metered]) -> tuple[tuple[MeterReading, ...], ...]:
+    """Give the readings that each report tells, the first one first."""
+    numbers = sorted({metered.report for metered in readings})
+    return tuple(tuple(m.reading for m in readings if m.report == n) for n in numbers)
+
+
 def sources(
-    readings: Sequence[tuple[Source, MeterReading]],
-    *,
-    session: Sequence[ChargingPeriod],
-    tariff: object,
+    readings: Sequence[Metered], *, session: Sequence[ChargingPeriod], tariff: object
 ) -> tuple[Source, ...]:
-    """Give every source once, in order; what a session or a meter costs by tariff is the bill."""
-    named = tuple(dict.fromkeys((s.name, s.kind, s.meter_id) for s, _ in readings))
-    found = tuple(Source(name=name, kind=kind, meter_id=meter) for name, kind, meter in named)
-    if not session and (tariff is None or not found):
-        return found
-    meter = None if session else found[0].meter_id
-    return (*found, Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter))
+    """Give every source once, in order.
+
+    What a session or a meter costs by tariff is called bill, a session's energy charged; what
+    is priced by a signal is called delivered_at_day_ahead.
+    """
+    found = dict[str, Source]()
+    for source, _, _ in readings:
+        found.setdefault(source.name, replace(source, signal=None))
+        if source.signal is not None:
+            name = f"{source.name}_at_{source.signal}"
+            found.setdefault(name, replace(source, name=name))
+    if session:
+        found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD")
+        found["charged"] = Source(name="charged", kind="CHARGE_DATA_RECORD", unit="kWh")
+    elif tariff is not None and found:
+        meter_id = next(iter(found.values())).meter_id
+        found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter_id)
+    return tuple(found.values())
 
 
 def instant(text: str) -> datetime:

@@ -200,7 +200,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "minorUnit": 2,
             "cancellationFee": 1,
         },
-        "telemetrySources": [{"sourceId": "", "sourceType": ""}],
+        "telemetrySources": [{"sourceId": "", "sourceType": "", "signalId": "", "unit": ""}],
         "qualityMetrics": [{"metricId": "", "target": 1, "unit": ""}],
         "revenueFlows": [{"from": "", "to": "", "formula": ""}],
         "policy": {"url": "", "queryPath": ""},
@@ -209,6 +209,9 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "SettlementReport": {
         "reportId": "",
         "generatedAt": "",
+        "replaces": "",
+        "inputs": [{"name": "", "value": 1, "unit": ""}],
+        "adjustments": [{"from": "", "to": "", "kind": ""} | MONEY],
         "flows": [{"from": "", "to": "", "kind": ""} | MONEY],
         "positions": [{"party": "", "value": 1, "currency": ""}],
     },

@@ -251,7 +251,7 @@ def write_components(bill: Bill) -> list[Json]:
     ]
 
 
-def write_flows(report: SettlementReport) -> list[Json]:
+def write_flows(flows: Iterable[RevenueFlow]) -> list[Json]:
     return [
         {
             "from": flow.payer,
@@ -260,7 +260,7 @@ def write_flows(report: SettlementReport) -> list[Json]:
             "amount": flow.amount,
             "currency": flow.currency,
         }
-        for flow in report.flows
+        for flow in flows
     ]
 
 

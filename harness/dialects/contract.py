@@ -30,7 +30,6 @@ from gridwitness.dialects.blocks import (
     write_charges,
     write_components,
     write_error,
-    write_flows,
     write_positions,
     write_readings,
 )
@@ -39,9 +38,11 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    read_report,
     words,
     write_blocks,
     write_deal,
+    write_report,
 )
 from gridwitness.dialects.listings import (
     CONTRACT_RESULTS,
@@ -326,7 +327,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
     left = _holding(contract / "consideration", "considerationAttributes", "revenueFlows")
     if not paid and not left:
         return None
-    return SettlementReport(
+    report = SettlementReport(
         flows=read_flows(paid / "flows"),
         positions=read_positions(left / "revenueFlows"),
         at={
@@ -335,6 +336,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
             "positions": (left / "revenueFlows").pointer,
         },
     )
+    return read_report(report, paid)
 
 
 def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
@@ -680,7 +682,7 @@ def _write_report(report: SettlementReport, roles: Mapping[str, str]) -> dict[st
                 "id": "settlement",
                 "considerationId": "revenue",
                 "status": "COMPLETE",
-                "settlementAttributes": typed("SettlementReport", {"flows": write_flows(report)}),
+                "settlementAttributes": typed("SettlementReport", write_report(report)),
             }
         ],
     }

@@ -13,9 +13,10 @@ Source: beckn/DEG, building blocks, EnergyContract v1 (roles, revenueFlows, tele
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gridwitness.dialects.blocks import iso_duration, read_window
+from gridwitness.dialects.blocks import iso_duration, read_flows, read_window, write_flows
 from gridwitness.reference_impl.rounding import ROUNDINGS
 from gridwitness.views import Block, Deal, Due, Role, Source, Term
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from gridwitness.dialects.base import Cursor, Json
-    from gridwitness.views import Interval
+    from gridwitness.views import Interval, SettlementReport
 
     Spell = Callable[[str], str]
 
@@ -172,6 +173,7 @@ def _read_roles(roles: Cursor) -> Iterator[Role]:
 
 
 def _read_terms(terms: Cursor) -> Iterator[Term]:
+    """Read quantities that are stated by name: of a role, or of a report."""
     for item in terms.items():
         name, value = (item / "name").need_text(), (item / "value").need_number()
         if name is not None and value is not None:
@@ -197,8 +199,14 @@ def _read_sources(sources: Cursor) -> Iterator[Source]:
     for item in sources.items():
         name, kind = (item / "sourceId").need_text(), (item / "sourceType").need_text()
         if name is not None and kind is not None:
-            at = {"": item.pointer}
-            yield Source(name=name, kind=kind, meter_id=(item / "meterId").text(), at=at)
+            yield Source(
+                name=name,
+                kind=kind,
+                meter_id=(item / "meterId").text(),
+                signal=(item / "signalId").text(),
+                unit=(item / "unit").text(),
+                at={"": item.pointer},
+            )
 
 
 def _minor_unit(cursor: Cursor) -> int | None:
@@ -235,19 +243,57 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
 
 
 def _write_role(role: Role, spell: Spell, holder: str) -> dict[str, Json]:
-    terms = [
-        _present({"name": term.name, "value": term.value, "unit": term.unit}) for term in role.terms
-    ]
-    inputs = _present({"sourceMeterId": role.meter_id, "terms": terms or None})
+    terms = _write_terms(role.terms)
+    inputs = _present({"sourceMeterId": role.meter_id, "terms": terms})
     return {"role": spell(role.name), holder: role.holder_id} | (
         {"roleInputs": inputs} if inputs else {}
     )
 
 
-def _write_source(source: Source) -> dict[str, Json]:
-    return _present(
-        {"sourceId": source.name, "sourceType": source.kind, "meterId": source.meter_id}
+def _write_terms(terms: Iterable[Term]) -> list[Json] | None:
+    written: list[Json] = [
+        _present({"name": term.name, "value": term.value, "unit": term.unit}) for term in terms
+    ]
+    return written or None
+
+
+def read_report(report: SettlementReport, cursor: Cursor) -> SettlementReport:
+    """Read what makes a settlement a billing report: its name, what it rests on and corrects."""
+    at = {"inputs": cursor.pointer + "/inputs", "adjustments": cursor.pointer + "/adjustments"}
+    return replace(
+        report,
+        report_id=(cursor / "reportId").text(),
+        generated_at=(cursor / "generatedAt").text(),
+        replaces=(cursor / "replaces").text(),
+        inputs=tuple(_read_terms(cursor / "inputs")),
+        adjustments=read_flows(cursor / "adjustments"),
+        at={**report.at, **at, "report_id": (cursor / "reportId").pointer},
     )
+
+
+def write_report(report: SettlementReport) -> dict[str, Json]:
+    """Write the flows of a settlement, and what makes it a billing report."""
+    members: dict[str, Json] = {
+        "reportId": report.report_id,
+        "generatedAt": report.generated_at,
+        "replaces": report.replaces,
+        "inputs": _write_terms(report.inputs),
+        "flows": write_flows(report.flows),
+        # A correction that changes nothing says so.
+        "adjustments": write_flows(report.adjustments) if report.replaces else None,
+    }
+    return _present(members)
+
+
+def _write_source(source: Source) -> dict[str, Json]:
+    members: dict[str, Json] = {
+        "sourceId": source.name,
+        "sourceType": source.kind,
+        "meterId": source.meter_id,
+        "signalId": source.signal,
+        "unit": source.unit,
+    }
+    return _present(members)
 
 
 def _write_dues(deal: Deal, spell: Spell) -> list[Json] | None:

@@ -28,7 +28,6 @@ from gridwitness.dialects.blocks import (
     write_components,
     write_curve,
     write_error,
-    write_flows,
     write_positions,
     write_readings,
 )
@@ -36,10 +35,12 @@ from gridwitness.dialects.deals import (
     is_deal,
     read_blocks,
     read_deal,
+    read_report,
     upper,
     words,
     write_blocks,
     write_deal,
+    write_report,
 )
 from gridwitness.dialects.listings import (
     ORDER_RESULTS,
@@ -274,7 +275,7 @@ def _read_clearing(agent_inputs: Cursor, participant_id: str | None) -> Clearing
 def _read_settlement(cursor: Cursor) -> SettlementReport | None:
     if cursor.object() is None:
         return None
-    return SettlementReport(
+    report = SettlementReport(
         flows=read_flows(cursor / "flows"),
         positions=read_positions(cursor / "positions"),
         at={
@@ -283,6 +284,7 @@ def _read_settlement(cursor: Cursor) -> SettlementReport | None:
             "positions": f"{cursor.pointer}/positions",
         },
     )
+    return read_report(report, cursor)
 
 
 def _read_catalogues(message: Cursor) -> tuple[Catalogue, ...] | None:
@@ -410,7 +412,7 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
 def _write_settlement(report: SettlementReport | None) -> dict[str, Json] | None:
     if report is None:
         return None
-    members: dict[str, Json] = {"flows": write_flows(report), "positions": write_positions(report)}
+    members = write_report(report) | {"positions": write_positions(report)}
     return typed("SettlementReport", members)
 
 

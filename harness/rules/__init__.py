@@ -49,6 +49,7 @@ FAMILIES = (
     "billing",
     "allocation",
     "catalogue",
+    "settlement_report",
 )
 """The modules that define rules; a test holds the list complete."""
 

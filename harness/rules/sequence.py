@@ -15,6 +15,7 @@ from gridwitness.dialects.tables import COLUMNS
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
+from gridwitness.signals import STATE, signals_in
 from gridwitness.story import (
     UTILITY,
     accepted,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from gridwitness.rules import Outcome
+    from gridwitness.signals import Signal
     from gridwitness.trace import Message, Step, Trace
     from gridwitness.views import Reading
 
@@ -68,6 +70,10 @@ def _state_is(name: str, state: str) -> Callable[[Reading], object]:
     return says
 
 
+def _signals(said: Reading) -> tuple[Signal, ...]:
+    return signals_in(said.deal) if said.deal else ()
+
+
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
@@ -93,6 +99,12 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     ),
     "bill": lambda said: said.deal and said.deal.bill and said.deal.bill.is_due,
     "telemetry": lambda said: said.deal and said.deal.block("fulfilment", "telemetry"),
+    "signals": lambda said: any(s.kind != STATE and s.value is not None for s in _signals(said)),
+    "running totals": lambda said: any(s.kind == STATE for s in _signals(said)),
+    "billing report": lambda said: (
+        said.deal and said.deal.settlement and said.deal.settlement.report_id
+    ),
+    "correction": lambda said: said.deal and said.deal.settlement and said.deal.settlement.replaces,
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
     **{word: _state_is("sessionStatus", state) for word, state in SESSION.items()},
     **{word: _state_is("deliveryStatus", state) for word, state in DELIVERY.items()},
