@@ -18,6 +18,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from gridwitness import loads
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
@@ -30,6 +31,7 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
+from gridwitness.response import SCORE_UNIT, response_to
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from gridwitness.reference_impl.tariff import Amount
     from gridwitness.signals import Course, Signal
-    from gridwitness.views import Deal, Due, Interval, MeterReading
+    from gridwitness.views import Deal, Due, Interval, MeterReading, Source
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -250,9 +252,11 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
     """Give what the deal's sources and signals came to, by name.
 
     A source: metered energy, that at the value of a signal, or the cost or the energy of a
-    record. A signal: the mean over what is settled; a running total: what it was before.
-    place: only what was metered in that interval of the deal's table. A name without a value
-    is there with None. Raises DealError.
+    record; of no one meter: by how much less than their baselines all of them drew; of an
+    inverter: the energy of its response to a signal, or how well it followed that. A signal:
+    the mean over what is settled; a running total: what it was before. place: only what was
+    metered in that interval of the deal's table, and nothing of telemetry. A name without a
+    value is there with None. Raises DealError.
     """
     period = period_of(deal)
     told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
@@ -263,7 +267,10 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
         now = first.value if first.kind == STATE else period and course.over(period)
         found[name] = Quantity(now, first.unit)
     for source in deal.sources:
-        if source.kind == "METER_READING":
+        if is_of_telemetry(source):
+            if place is None:
+                found[source.name] = _of_telemetry(deal, source)
+        elif source.kind == "METER_READING":
             own = [
                 reading
                 for reading in deal.readings
@@ -278,6 +285,24 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
         elif source.kind == "CHARGE_DATA_RECORD":
             found[source.name] = _of_record(deal, source.unit)
     return found
+
+
+def is_of_telemetry(source: Source) -> bool:
+    """Tell whether a source is the reduction of all meters, or a response to a signal."""
+    if source.kind == "METER_READING":
+        return source.meter_id is None
+    return source.kind == "INVERTER_DATA" and source.signal is not None
+
+
+def _of_telemetry(deal: Deal, source: Source) -> Quantity:
+    if source.kind == "METER_READING":
+        reduced = loads.reductions_kwh(deal)
+        whole = reduced and (deal.table is None or len(reduced) == len(deal.table.rows))
+        return Quantity(sum(reduced.values(), Fraction()) if whole else None, "kWh")
+    response = response_to(deal, source.signal or "")
+    if source.unit == SCORE_UNIT:
+        return Quantity(response and response.score, source.unit)
+    return Quantity(response and response.energy, source.unit)
 
 
 def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
@@ -358,6 +383,9 @@ def name_in_formulas(column: str) -> str:
     return column.replace("'s", "s").replace(" ", "_")
 
 
+LENGTH = "interval"
+"""The name that formulas have for the length of an interval of the table, in hours."""
+
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -395,11 +423,22 @@ def _computed(deal: Deal) -> Iterator[agreement.Payment]:
     )
     repeated = [due for due, repeats in zip(deal.dues, by_interval, strict=True) if repeats]
     totals = [Fraction(0)] * len(repeated)
+    fixed = {
+        source.name: _of_telemetry(deal, source)
+        for source in (deal.sources if repeated else ())
+        if is_of_telemetry(source)
+    }
+    reduced = loads.reductions_kwh(deal) if fixed else {}
     for place, row in enumerate(deal.table.rows if deal.table and repeated else ()):
-        known = {
+        for source in deal.sources if fixed else ():
+            if source.kind == "METER_READING" and source.meter_id is None:
+                fixed[source.name] = Quantity(reduced.get(place), "kWh")
+        known = fixed | {
             name: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
             for name, column in columns.items()
         }
+        if deal.table and deal.table.interval:
+            known[LENGTH] = Quantity(deal.table.interval.duration_h, "h")
         for index, payment in enumerate(_flows(deal, repeated, known, place)):
             right_way = payment.payer == camel(repeated[index].payer)
             totals[index] += payment.amount if right_way else -payment.amount

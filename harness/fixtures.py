@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.measuring import Telemetered
     from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -142,6 +143,12 @@ def session() -> tuple[ChargingPeriod, ...]:
 def money() -> tuple[str, int]:
     """The currency of a deal by ISO 4217, and its decimals; a Given may state them."""
     return "INR", 2
+
+
+@pytest.fixture
+def telemetry() -> tuple[Telemetered, ...]:
+    """What is measured of each meter; a Given may say so."""
+    return ()
 
 
 @pytest.fixture

@@ -45,6 +45,8 @@ SEATS = {
     "buyer-utility": "buyer utility",
     "seller-utility": "seller utility",
     "catalogue": "catalogue",
+    "aggregator": "aggregator",
+    "utility": "utility",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""
 

@@ -18,7 +18,7 @@ from gridwitness import deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
-from gridwitness.mocks import accounts
+from gridwitness.mocks import accounts, measuring
 from gridwitness.mocks.draws import end_of
 from gridwitness.reference_impl.allocation import Trade, pro_rata
 from gridwitness.rules.sequence import DELIVERY, SESSION
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gridwitness.dialects.base import Json
+    from gridwitness.mocks.measuring import Telemetered
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.views import Due, Interval, SettlementReport, Term
@@ -78,6 +79,7 @@ class Facts:
     none. refusals: who answers which action with an error, on purpose. signals: every value of
     each, from when it holds. beside_customer: the roles to whom who asks alone speaks. ids:
     subscriber ids by name, and silent: the roles that act in no row, once the cast is known.
+    telemetry: what is measured of each meter in each interval.
     """
 
     parties: tuple[Party, ...]
@@ -98,6 +100,7 @@ class Facts:
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     silent: tuple[str, ...] = ()
+    telemetry: tuple[Telemetered, ...] = ()
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -276,6 +279,10 @@ class Known:
         return replace(
             self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
         )
+
+    def with_blocks(self, blocks: tuple[Block, ...]) -> Deal:
+        """Give what is agreed with other blocks."""
+        return replace(self.deal, blocks=blocks)
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
@@ -600,7 +607,7 @@ def _completed(known: Known) -> None:
 
 def happens(facts: Facts, word: str) -> datetime | None:
     """Give the instant before which nobody can tell of something; None: it is only said."""
-    if word == "meter reading":
+    if word == "meter reading" or word in measuring.AFTERWARDS:
         return end_of(facts.interval)
     if not facts.session:
         return None
@@ -633,6 +640,7 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "lock": _lock,
     **{word: _state("sessionStatus", state) for word, state in SESSION.items()},
     **{word: _state("deliveryStatus", state) for word, state in DELIVERY.items()},
+    **measuring.WORDS,
     **{f"{name} per interval": _column(name) for name in COLUMNS},
     "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
     "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),

@@ -18,6 +18,7 @@ from gridwitness.steps import tables
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.measuring import Telemetered
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -54,6 +55,13 @@ def the_meter_readings(datatable: list[list[str]]) -> tuple[Metered, ...]:
 def the_signals(datatable: list[list[str]]) -> tuple[Signal, ...]:
     rows = tables.rows(datatable, needs=["name", "kind", "at", "value"], may=["becomes"])
     return tuple(tables.signal(row) for row in rows)
+
+
+@given("the telemetry", target_fixture="telemetry")
+def the_telemetry(datatable: list[list[str]]) -> tuple[Telemetered, ...]:
+    may = ["usual load", "usage", "resource", "power", "reactive power", "page", "changes"]
+    rows = tables.rows(datatable, needs=["meter", "from", "until"], may=may)
+    return tuple(tables.telemetered(row) for row in rows)
 
 
 @given("the tariff", target_fixture="tariff")
@@ -101,6 +109,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     refusals: frozenset[tuple[str, str]],
     signals: tuple[Signal, ...],
     money: tuple[str, int],
+    telemetry: tuple[Telemetered, ...],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -115,7 +124,10 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         interval=interval,
         terms=terms,
         dues=dues,
-        sources=tables.sources(readings, session=session, tariff=tariff),
+        sources=(
+            *tables.sources(readings, session=session, tariff=tariff),
+            *tables.sources_of_telemetry(telemetry, signals),
+        ),
         readings=first,
         later=tuple(later),
         tariff=tariff,
@@ -125,5 +137,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         minor_unit=money[1],
         tables=intervals,
         refusals=refusals,
+        telemetry=telemetry,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

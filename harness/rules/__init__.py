@@ -50,6 +50,8 @@ FAMILIES = (
     "allocation",
     "catalogue",
     "settlement_report",
+    "bilateral_flexibility",
+    "services",
 )
 """The modules that define rules; a test holds the list complete."""
 
