@@ -47,7 +47,7 @@ from gridwitness.feature_folder import (
     feature_files,
     load_steps,
 )
-from gridwitness.fixtures import folder_of, where_played
+from gridwitness.fixtures import every_scenario, folder_of, where_played
 from gridwitness.ledger import ledger
 from gridwitness.mocks.catalogue import CatalogueService
 from gridwitness.mocks.clearing_agent import ClearingAgent
@@ -97,6 +97,9 @@ ALLURE_NAME = re.compile(r"[0-9a-f-]{36}-(result\.json|container\.json|attachmen
 PROCESSES = ("-n", "--numprocesses", "--dist")
 MOST_PROCESSES = 4
 """How many processes the demo takes unless it is told: no more than there are cores."""
+
+WORTH_A_PROCESS = 16
+"""How many scenarios are worth the start of a process."""
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -151,7 +154,8 @@ def demo(
     )
     plan = where_played(plan)
     chosen = any(arg.startswith(PROCESSES) for arg in context.args)
-    parallel = [] if chosen else ["-n", str(min(os.cpu_count() or 1, MOST_PROCESSES))]
+    most = min(os.cpu_count() or 1, MOST_PROCESSES, len(every_scenario(plan)) // WORTH_A_PROCESS)
+    parallel = [] if chosen or most < 2 else ["-n", str(most)]  # noqa: PLR2004 (one is none)
     raise typer.Exit(_run_and_tell(plan, out, [*parallel, *context.args], as_json=as_json))
 
 

@@ -10,9 +10,7 @@ Source: reference_impl/README.md, Contracts and Tariffs; OCPI 2.2.1, mod_cdrs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -22,7 +20,7 @@ from gridwitness import loads
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
-from gridwitness.reference_impl.rounding import EXACT, ROUNDINGS, exact_sum, rounded, shared
+from gridwitness.reference_impl.rounding import ROUNDINGS, exact_sum, rounded, shared
 from gridwitness.reference_impl.tariff import (
     ChargingPeriod,
     Cost,
@@ -33,6 +31,7 @@ from gridwitness.reference_impl.tariff import (
 )
 from gridwitness.response import SCORE_UNIT, response_to
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
+from gridwitness.tabled import TooMuchError, payments
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
 """No session and no trade is longer, or has more parts; one that is, is not priced."""
 
-NOTHING: Mapping[str, Quantity] = {}
-
 APPROVED, CONTRACTED = "approved", "contracted"
 """The terms of a utility and of who asks that say how much energy may flow, and is to flow."""
 
@@ -61,6 +58,10 @@ PARTS = {
     "FLAT": ("FEE", "Flat fee"),
 }
 """How each dimension of a tariff is called on a bill."""
+
+
+AT_AN_END = "CANCELLATION"
+"""The kind of a payment that is owed where a deal ends before its delivery, and only there."""
 
 
 class DealError(ValueError):
@@ -248,15 +249,14 @@ def session(deal: Deal) -> tuple[ChargingPeriod, ...]:
     return tuple(periods)
 
 
-def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
+def quantities(deal: Deal) -> dict[str, Quantity]:
     """Give what the deal's sources and signals came to, by name.
 
     A source: metered energy, that at the value of a signal, or the cost or the energy of a
     record; of no one meter: by how much less than their baselines all of them drew; of an
     inverter: the energy of its response to a signal, or how well it followed that. A signal:
-    the mean over what is settled; a running total: what it was before. place: only what was
-    metered in that interval of the deal's table, and nothing of telemetry. A name without a
-    value is there with None. Raises DealError.
+    the mean over what is settled; a running total: what it was before. A name without a value
+    is there with None. Raises DealError.
     """
     period = period_of(deal)
     told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
@@ -266,22 +266,25 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
     for name, (first, course) in told.items():
         now = first.value if first.kind == STATE else period and course.over(period)
         found[name] = Quantity(now, first.unit)
+    by_meter: dict[str | None, list[MeterReading]] = {}
+    for reading in deal.readings:
+        by_meter.setdefault(reading.meter_id, []).append(reading)
+    metered: dict[tuple[str | None, str | None], Quantity] = {}
+    told_of: dict[tuple[str, str | None], tuple[Fraction | None, Fraction | None]] = {}
     for source in deal.sources:
         if is_of_telemetry(source):
-            if place is None:
-                found[source.name] = _of_telemetry(deal, source)
+            key = source.kind, source.signal
+            if key not in told_of:
+                told_of[key] = _of_telemetry(deal, source)
+            energy, score = told_of[key]
+            is_score = source.unit == SCORE_UNIT and source.kind == "INVERTER_DATA"
+            unit = "kWh" if source.kind == "METER_READING" else source.unit
+            found[source.name] = Quantity(score if is_score else energy, unit)
         elif source.kind == "METER_READING":
-            own = [
-                reading
-                for reading in deal.readings
-                if reading.meter_id == source.meter_id
-                and (place is None or _lies_in(deal, reading, place))
-            ]
-            found[source.name] = (
-                Quantity(exact_sum(r.energy_kwh for r in own) if own else None, "kWh")
-                if source.signal is None
-                else _at_signal(own, told.get(source.signal))
-            )
+            key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
+            if key not in metered:
+                metered[key] = _registered(own, source.signal, told)
+            found[source.name] = metered[key]
         elif source.kind == "CHARGE_DATA_RECORD":
             found[source.name] = _of_record(deal, source.unit)
     return found
@@ -290,19 +293,28 @@ def quantities(deal: Deal, place: int | None = None) -> dict[str, Quantity]:
 def is_of_telemetry(source: Source) -> bool:
     """Tell whether a source is the reduction of all meters, or a response to a signal."""
     if source.kind == "METER_READING":
-        return source.meter_id is None
+        return source.meter_id is None and source.signal is None
     return source.kind == "INVERTER_DATA" and source.signal is not None
 
 
-def _of_telemetry(deal: Deal, source: Source) -> Quantity:
+def _of_telemetry(deal: Deal, source: Source) -> tuple[Fraction | None, Fraction | None]:
+    """Give the energy of a reduction or a response, and how good the response was."""
     if source.kind == "METER_READING":
         reduced = loads.reductions_kwh(deal)
         whole = reduced and (deal.table is None or len(reduced) == len(deal.table.rows))
-        return Quantity(sum(reduced.values(), Fraction()) if whole else None, "kWh")
+        return (sum(reduced.values(), Fraction()) if whole else None), None
     response = response_to(deal, source.signal or "")
-    if source.unit == SCORE_UNIT:
-        return Quantity(response and response.score, source.unit)
-    return Quantity(response and response.energy, source.unit)
+    return (response.energy, response.score) if response else (None, None)
+
+
+def _registered(
+    readings: Sequence[MeterReading],
+    signal: str | None,
+    told: Mapping[str, tuple[Signal, Course]],
+) -> Quantity:
+    if signal is not None:
+        return _at_signal(readings, told.get(signal))
+    return Quantity(exact_sum(r.energy_kwh for r in readings) if readings else None, "kWh")
 
 
 def _at_signal(readings: Sequence[MeterReading], told: tuple[Signal, Course] | None) -> Quantity:
@@ -330,24 +342,14 @@ def _of_record(deal: Deal, unit: str | None) -> Quantity:
         periods = record.periods if record else ()
         energy = exact_sum(Decimal(str(period.energy_kwh)) for period in periods)
         return Quantity(energy if record else None, unit)
-    tariff = tariff_in(deal)
-    value = record.incl_vat if record else None
+    tariff, value = tariff_in(deal), record.incl_vat if record else None
     if record is None and tariff is not None and (periods := session(deal)):
         value = invoice(deal, session_cost(tariff, periods)).incl_vat
     return Quantity(value, tariff.currency if tariff else None)
 
 
-def agreed(
-    deal: Deal,
-    dues: Sequence[Due] | None = None,
-    known: Mapping[str, Quantity] = NOTHING,
-    place: int | None = None,
-) -> agreement.EnergyContract:
-    """Give a deal as the contract that reference_impl computes. Raises DealError.
-
-    dues: only these of its payments. known: quantities beside those of the deal. place: in one
-    interval of its table.
-    """
+def agreed(deal: Deal) -> agreement.EnergyContract:
+    """Give a deal as the contract that reference_impl computes. Raises DealError."""
     try:
         return agreement.EnergyContract(
             contract_id=deal.contract_id or "",
@@ -362,47 +364,59 @@ def agreed(
             ),
             flows=tuple(
                 agreement.RevenueFlow(camel(due.payer), camel(due.payee), due.formula)
-                for due in (deal.dues if dues is None else dues)
+                for due in dues_of(deal)
             ),
-            parameters={**quantities(deal, place), **known},
+            metrics=tuple(
+                agreement.QualityMetric(
+                    promise.name,
+                    promise.formula,
+                    unit=promise.unit,
+                    target=Quantity(promise.target, promise.unit),
+                    bound="AT_MOST" if promise.bound == "AT_MOST" else "AT_LEAST",
+                    penalty=promise.due.formula,
+                    penalty_applied_to=camel(promise.due.payer),
+                )
+                for promise in deal.promises
+            ),
+            parameters=quantities(deal),
         )
     except (FormulaError, agreement.ContractError, ArithmeticError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
 
 
-def _lies_in(deal: Deal, reading: MeterReading, place: int) -> bool:
-    interval = deal.table.interval if deal.table else None
-    if interval is None or reading.start is None:
-        return False
-    length = timedelta(microseconds=int(interval.duration_h * 3_600_000_000))
-    return _instant(reading.start) == _instant(interval.start) + place * length
+def dues_of(deal: Deal) -> tuple[Due, ...]:
+    """Give the payments that a deal has come to: those of its end where it was cancelled.
 
-
-def name_in_formulas(column: str) -> str:
-    """Give the name that formulas have for a column: seller's allocation is sellers_allocation."""
-    return column.replace("'s", "s").replace(" ", "_")
-
-
-LENGTH = "interval"
-"""The name that formulas have for the length of an interval of the table, in hours."""
-
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+    Where a deal says nothing of its end, all of them are meant.
+    """
+    if all(due.kind != AT_AN_END for due in deal.dues):
+        return deal.dues
+    has_ended = deal.status == "TERMINATED"
+    return tuple(due for due in deal.dues if (due.kind == AT_AN_END) is has_ended)
 
 
 def owed(deal: Deal) -> tuple[Owed, ...]:
     """Compute every payment of a deal from what it states: rounded one by one, in their order.
 
-    A formula that names a column of the interval table is computed in each interval, and summed
-    before it is rounded.
+    A formula that names a column of the interval table is computed in each interval (tabled). What
+    is owed at an early end only is left out where it did not end so, all else where it did.
+    Behind the payments stand the penalties of promises; one that was kept costs nothing.
 
     Raises DealError where a formula cannot be computed.
     """
     rounding, minor_unit = rounding_of(deal)
     holders = {camel(role.name): role.holder_id or role.name for role in deal.roles}
+    contract = agreed(deal)
     try:
-        computed = list(_computed(deal))
-    except (FormulaError, agreement.ContractError, ArithmeticError, OverflowError) as error:
+        computed = list(payments(deal, contract))
+        missed = [metric.penalty or Fraction() for metric in agreement.quality(contract)]
+    except (FormulaError, agreement.ContractError, ArithmeticError, TooMuchError) as error:
         raise DealError(f"a payment cannot be computed: {error}") from error
+    penalties = [
+        agreement.Payment(camel(promise.due.payer), camel(promise.due.payee), amount)
+        for promise, amount in zip(deal.promises, missed, strict=True)
+    ]
+    dues = (*dues_of(deal), *(promise.due for promise in deal.promises))
     return tuple(
         Owed(
             holders.get(payment.payer, payment.payer),
@@ -410,139 +424,7 @@ def owed(deal: Deal) -> tuple[Owed, ...]:
             due.kind,
             rounded(Fraction(payment.amount), rounding, minor_unit),
         )
-        for due, payment in zip(deal.dues, computed, strict=True)
-    )
-
-
-def _computed(deal: Deal) -> Iterator[agreement.Payment]:
-    """Compute the payments in their order, exactly."""
-    columns = {name_in_formulas(c.name): c for c in (deal.table.columns if deal.table else ())}
-    by_interval = [not columns.keys().isdisjoint(_NAME.findall(due.formula)) for due in deal.dues]
-    once = _flows(
-        deal, [d for d, repeats in zip(deal.dues, by_interval, strict=True) if not repeats]
-    )
-    repeated = [due for due, repeats in zip(deal.dues, by_interval, strict=True) if repeats]
-    totals = [Fraction(0)] * len(repeated)
-    fixed = {
-        source.name: _of_telemetry(deal, source)
-        for source in (deal.sources if repeated else ())
-        if is_of_telemetry(source)
-    }
-    reduced = loads.reductions_kwh(deal) if fixed else {}
-    for place, row in enumerate(deal.table.rows if deal.table and repeated else ()):
-        for source in deal.sources if fixed else ():
-            if source.kind == "METER_READING" and source.meter_id is None:
-                fixed[source.name] = Quantity(reduced.get(place), "kWh")
-        known = fixed | {
-            name: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
-            for name, column in columns.items()
-        }
-        if deal.table and deal.table.interval:
-            known[LENGTH] = Quantity(deal.table.interval.duration_h, "h")
-        for index, payment in enumerate(_flows(deal, repeated, known, place)):
-            right_way = payment.payer == camel(repeated[index].payer)
-            totals[index] += payment.amount if right_way else -payment.amount
-    summed = iter(
-        agreement.Payment(camel(due.payer), camel(due.payee), total)
-        if total >= 0
-        else agreement.Payment(camel(due.payee), camel(due.payer), -total)
-        for due, total in zip(repeated, totals, strict=True)
-    )
-    alone = iter(once)
-    for repeats in by_interval:
-        yield next(summed if repeats else alone)
-
-
-def _flows(
-    deal: Deal,
-    dues: Sequence[Due],
-    known: Mapping[str, Quantity] = NOTHING,
-    place: int | None = None,
-) -> list[agreement.Payment]:
-    if not dues:
-        return []
-    return agreement.revenue_flows(agreed(deal, dues, known, place))
-
-
-class Input(NamedTuple):
-    """A quantity that a report rests on: its value, to nine decimals, and its unit."""
-
-    value: Decimal
-    unit: str | None
-
-
-DECIMALS = 9
-"""How exactly a quantity is stated that has no end, as a mean may be."""
-
-
-def inputs(deal: Deal) -> dict[str, Input]:
-    """Give every quantity that the formulas of a deal use, as they call it.
-
-    Raises DealError where one has no value, or a formula cannot be read.
-    """
-    contract = agreed(deal)
-    unknown = replace(
-        contract,
-        roles=tuple(
-            role._replace(inputs={n: Quantity(None, q.unit) for n, q in role.inputs.items()})
-            for role in contract.roles
-        ),
-        parameters={name: Quantity(None, q.unit) for name, q in contract.parameters.items()},
-    )
-    try:
-        return {name: _valued(contract, name) for name in agreement.missing_inputs(unknown)}
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
-        raise DealError(f"a quantity has no value: {error}") from error
-
-
-def _valued(contract: agreement.EnergyContract, formula: str) -> Input:
-    metric = agreement.QualityMetric("value", formula)
-    (found,) = agreement.quality(replace(contract, metrics=(metric,)))
-    exact = rounded(found.value, ROUNDING, DECIMALS)
-    plain = f"{exact:f}".rstrip("0").rstrip(".")
-    return Input(Decimal(plain), found.unit and str(found.unit))
-
-
-def total_after(deal: Deal, name: str) -> Decimal:
-    """Give what a running total comes to by what a message tells; money as it is paid.
-
-    Raises DealError.
-    """
-    meant = (*signals_in(deal, "contract"), *signals_in(deal))
-    formula = next((s.formula for s in meant if s.name == name and s.formula), None)
-    if formula is None:
-        raise DealError(f"nothing says what {name} becomes")
-    try:
-        found = _valued(agreed(deal), formula)
-        if found.unit is not None and Unit.read(found.unit).is_money:
-            return rounded(Fraction(found.value), *rounding_of(deal))
-    except (FormulaError, agreement.ContractError, ArithmeticError) as error:
-        raise DealError(f"what {name} becomes cannot be computed: {error}") from error
-    return found.value
-
-
-def difference(old: SettlementReport, new: SettlementReport) -> tuple[RevenueFlow, ...]:
-    """Give what remains to be paid under a report after another was: by parties and kind.
-
-    An amount that has become smaller is paid back.
-    """
-    owed_now: dict[tuple[str, str, str, str], Decimal] = {}
-    for report, is_owed in ((old, False), (new, True)):
-        for flow in report.flows:
-            low, high = sorted((flow.payer, flow.payee))
-            key = low, high, flow.kind, flow.currency
-            amount = flow.amount if (flow.payer == low) == is_owed else -flow.amount
-            owed_now[key] = EXACT.add(owed_now.get(key, Decimal(0)), amount)
-    return tuple(
-        RevenueFlow(
-            payer=low if amount > 0 else high,
-            payee=high if amount > 0 else low,
-            kind=kind,
-            amount=abs(amount),
-            currency=currency,
-        )
-        for (low, high, kind, currency), amount in owed_now.items()
-        if amount
+        for due, payment in zip(dues, (*computed, *penalties), strict=True)
     )
 
 

@@ -24,8 +24,9 @@ from gridwitness.editions import editions
 from gridwitness.feature_folder import FEATURES, feature_files, rendered
 from gridwitness.hearing import Hearing
 from gridwitness.mocks.defects import DEFECTS
-from gridwitness.mocks.market import fresh_interval
+from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
+from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
 from gridwitness.profile import SEATS
 from gridwitness.registry import Record
@@ -47,7 +48,15 @@ if TYPE_CHECKING:
     from gridwitness.signals import Signal
     from gridwitness.specification import Specification
     from gridwitness.trace import Step
-    from gridwitness.views import Due, Interval, IntervalTable, Term
+    from gridwitness.views import (
+        Charges,
+        Due,
+        Interval,
+        IntervalTable,
+        Objective,
+        Promise,
+        Term,
+    )
 
 TRACE_NAME_LENGTH = 40
 PLAN = pytest.StashKey[Plan]()
@@ -98,13 +107,25 @@ def sequence() -> tuple[Step, ...]:
 
 
 @pytest.fixture
+def charges() -> Charges:
+    """What the utility charges; a Given may state it."""
+    return OPEN_CHARGES
+
+
+@pytest.fixture
+def objective() -> Objective | None:
+    """What the utility wants to buy; a Given may state it."""
+    return None
+
+
+@pytest.fixture
 def terms() -> dict[str, tuple[Term, ...]]:
     """What each role states; a Given may say so."""
     return {}
 
 
 @pytest.fixture
-def dues() -> tuple[Due, ...]:
+def dues() -> tuple[Due | Promise, ...]:
     """Who is to pay whom; a Given may say so."""
     return ()
 
@@ -187,6 +208,12 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
 def cancels() -> dict[str, str]:
     """Who cancels, and when; a Given may say so."""
     return {}
+
+
+@pytest.fixture
+def stay() -> Stay:
+    """What a driver says of a stay at a charger; a Given may say so."""
+    return Stay()
 
 
 @pytest.fixture

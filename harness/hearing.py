@@ -110,8 +110,13 @@ class Hearing:
         return (
             self.judgement is not None
             and rule.id in self.judgement.verdicts
-            and (self.judgement.verdicts[rule.id] != "not_applicable" or rule.when_stated)
+            and (self.judgement.verdicts[rule.id] != "not_applicable" or self._is_silent(rule))
         )
+
+    def _is_silent(self, rule: Rule) -> bool:
+        """Tell whether a rule could have judged the subject, had it stated anything."""
+        role = self.trace.role(self.subject) if self.trace else None
+        return rule.when_stated and rule.can_judge(role)
 
     def _raise(self, findings: Sequence[Finding], untested: Sequence[Rule]) -> None:
         red = [f for f in findings if f.verdict in ("nonconformant", "harness_error")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.base import Cursor
@@ -41,7 +42,7 @@ def interval_of(offer: Offer) -> Interval | None:
 
 def resource_of(offer: Offer) -> str | None:
     """Give what an offer is of, by its id."""
-    return offer.deal.resource_id if offer.deal else None
+    return offer.deal.resource_id if offer.deal else offer.resource_id
 
 
 def price_per_kwh(offer: Offer) -> tuple[Decimal, str] | None:
@@ -55,12 +56,27 @@ def price_per_kwh(offer: Offer) -> tuple[Decimal, str] | None:
 def energy_kwh(offer: Offer) -> Decimal | None:
     """Give how much is offered; None where no one quantity is stated."""
     amounts = [term.value for term in _terms(offer) if term.unit == "kWh"]
+    if offer.deal is None:
+        amounts = _published_kwh(offer)
     return amounts[0] if len(amounts) == 1 else None
+
+
+def _published_kwh(offer: Offer) -> list[Decimal]:
+    """Give the most that may be had of an offer, as EnergyTradeOffer v0.2 has it."""
+    most = next((b.data for b in offer.blocks if b.name == "beckn:maxQuantity"), None)
+    quantity = Cursor(most, "", [])
+    value, unit = (quantity / "unitQuantity").number(), (quantity / "unitCode").text()
+    return [] if value is None or unit != "KWH" else [value]
 
 
 def available_kwh(offer: Offer) -> Decimal | None:
     """Give how much its resource has to give in all."""
     return _number(_item(offer, "availableQuantity"))
+
+
+def max_power_kw(offer: Offer) -> Decimal | None:
+    """Give the highest power that its resource can give or take."""
+    return _number(_item(offer, "maxPowerKW"))
 
 
 def _terms(offer: Offer) -> list[Term]:
@@ -115,7 +131,7 @@ def _is_text(block: Block | None, wanted: str | None) -> bool:
 
 
 def _reaches(offer: Offer, min_kw: Decimal) -> bool:
-    power_kw = _number(_item(offer, "maxPowerKW"))
+    power_kw = max_power_kw(offer)
     return power_kw is not None and power_kw >= min_kw
 
 
@@ -130,11 +146,12 @@ def _is_delivered(offer: Offer, wanted: Interval) -> bool | None:
 
 
 def _is_near(location: Block | None, wanted: Nearby) -> bool | None:
-    """Tell whether a thing stands within a circle; one that stands nowhere does not."""
+    """Tell whether a thing stands near a point or a route; one that stands nowhere does not."""
     place = _coordinates(location)
     if place is None:
         return False
-    away_m = distance_m(place, (float(wanted.longitude), float(wanted.latitude)))
+    start = float(wanted.longitude), float(wanted.latitude)
+    away_m = off_route_m(place, [start, *((float(x), float(y)) for x, y in wanted.onward)])
     within_m = float(wanted.within_m)
     if abs(away_m - within_m) <= EDGE * within_m:
         return None
@@ -158,3 +175,22 @@ def distance_m(one: tuple[float, float], other: tuple[float, float]) -> float:
         + math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
     )
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, half)))
+
+
+def off_route_m(place: tuple[float, float], route: list[tuple[float, float]]) -> float:
+    """Give the way from a point to the nearest of a route, each longitude and latitude in degrees.
+
+    Between two points a route runs straight on a map of equal scale at the place; over a few
+    hundred kilometres that is the great circle to less than the edge.
+    """
+    scale = math.cos(math.radians(place[1]))
+    nearest = [distance_m(place, point) for point in route]
+    for one, other in pairwise(route):
+        ax, ay = (one[0] - place[0]) * scale, one[1] - place[1]
+        dx, dy = (other[0] - one[0]) * scale, other[1] - one[1]
+        length = dx * dx + dy * dy
+        share = -(ax * dx + ay * dy) / length if length else 0.0
+        if 0 < share < 1:
+            foot = one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])
+            nearest.append(distance_m(place, foot))
+    return min(nearest)

@@ -89,14 +89,15 @@ def _read(data: object, pointer: str) -> Iterator[Signal]:
         name, source = members.get("signalId"), members.get("source")
         if not isinstance(name, str):
             continue
-        inside = cast("Mapping[str, object]", source) if isinstance(source, Mapping) else {}
+        by_formula = isinstance(source, Mapping)
+        formula = cast("Mapping[str, object]", source).get("formula") if by_formula else None
         yield Signal(
             name=name,
             kind=_text(members.get("signalType")) or "",
             value=_number(members.get("value")),
             unit=_text(members.get("unit")),
             instant=_text(members.get("timestamp")),
-            formula=_text(inside.get("formula")),
+            formula=_text(formula),
             pointer=f"{pointer}/{n}" if isinstance(data, list) else pointer,
         )
 

@@ -54,9 +54,11 @@ class Chapter:
     on_init; lock_asked, locked: confirm to and on_confirm from the utility; bound: the
     agent's on_confirm; repeated: the participant's confirm and status; metered: the
     utility's on_status; news: what the agent tells of a trade under way; settled: its report.
+    is_metered: there is a meter to approve, to lock and to read; a utility that buys has none.
     """
 
     name: str
+    is_metered: bool = True
     offered: list[Said] = field(default_factory=list["Said"])
     approved: list[Said] = field(default_factory=list["Said"])
     agreed: list[Said] = field(default_factory=list["Said"])
@@ -85,6 +87,19 @@ class Chapter:
         return sorted(said, key=lambda item: item.message.number)
 
 
+def virtual_meters(trace: Trace) -> list[Said]:
+    """Collect what a clearing agent reports to the utility of all meters together."""
+    return [
+        Said(message, contract)
+        for message in trace.of("update")
+        if (trace.role(message.sender), trace.role(message.receiver)) == (AGENT, UTILITY)
+        and (contract := message.reading.contract)
+        and contract.settlement
+        and contract.participant_id == trace.scene.ids.get(message.sender or "")
+        and accepted(message)
+    ]
+
+
 def accepted(message: Message) -> bool:
     """Tell whether a message was acknowledged, to be acted on, and was not spoilt on purpose."""
     ack = message.ack
@@ -95,12 +110,14 @@ def accepted(message: Message) -> bool:
 def protagonists(trace: Trace) -> tuple[str, ...]:
     """Name the actors each of whom the sequence is played for: those who begin it.
 
-    Where one alone begins it with several others, it is played for each of these. What is
-    published before is nobody's exchange yet.
+    Where one alone begins it with several others, it is played for each of these. In a market
+    they are its participants, and a utility that buys. What is published before is nobody's
+    exchange yet.
     """
+    participants = trace.actors(PARTICIPANT)
     rows = [step for step in trace.scene.sequence if not step.publishes]
-    if not rows:
-        return tuple(trace.actors(PARTICIPANT))
+    if participants or not rows:
+        return (*participants, *buyers(trace))
     first = rows[0]
     asking, asked = trace.actors(first.sender), trace.actors(first.receiver)
     return tuple(asked if len(asking) == 1 < len(asked) else asking)
@@ -110,18 +127,34 @@ def participant_of(trace: Trace, message: Message) -> str | None:
     """Find the participant a message is about: a party to it, or named or metered in it."""
     leads = protagonists(trace)
     for actor in (message.sender, message.receiver):
-        if actor in leads:
+        if actor in leads and actor not in buyers(trace):
             return actor
     contract = message.reading.contract
     if contract is None:
-        return None
+        return _buying(trace, message)
     by_id = _participants(trace).get(contract.participant_id)
     return (
         by_id
         or offered_meters(trace).get(contract.meter_id)
         or _contracts(trace).get(contract.contract_id)
         or (leads[0] if len(leads) == 1 and message.reading.deal else None)
+        or _buying(trace, message)
     )
+
+
+def _buying(trace: Trace, message: Message) -> str | None:
+    """Find the utility that a message is about because it asks as a participant does."""
+    asks = message.receiver if message.is_callback else message.sender
+    return asks if asks in buyers(trace) else None
+
+
+@once
+def buyers(trace: Trace) -> tuple[str, ...]:
+    """Name the utilities that buy in a market of participants: those that ask for an offer."""
+    if not trace.actors(PARTICIPANT):
+        return ()
+    asking = {m.sender for m in trace.of("discover")}
+    return tuple(name for name in trace.actors(UTILITY) if name in asking)
 
 
 @once
@@ -155,12 +188,18 @@ def offered_meters(trace: Trace) -> dict[str | None, str | None]:
 @once
 def story(trace: Trace) -> dict[str, Chapter]:
     """Collect what was said, by participant, in the order in which it was said."""
-    chapters = {name: Chapter(name) for name in trace.actors(PARTICIPANT)}
+    chapters = {
+        name: Chapter(name, name not in buyers(trace))
+        for name in (*trace.actors(PARTICIPANT), *buyers(trace))
+    }
     for message in trace.beckn:
         name, contract = participant_of(trace, message), message.reading.contract
-        place = _PLACES.get((trace.role(message.sender), trace.role(message.receiver)), {})
-        part = place.get(message.action)
-        if name not in chapters or contract is None or part is None:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        if name not in chapters or contract is None:
+            continue
+        places = _PLACES if chapters[name].is_metered else _PLACES_OF_A_BUYER
+        part = places.get(roles, {}).get(message.action)
+        if part is None:
             continue
         if part == "settled" and contract.settlement is None:
             part = "news"
@@ -169,14 +208,20 @@ def story(trace: Trace) -> dict[str, Chapter]:
     return chapters
 
 
+_ASKED = {"init": "offered", "confirm": "repeated", "status": "repeated"}
+_TOLD = {
+    "on_init": "agreed",
+    "on_confirm": "bound",
+    "on_status": "settled",
+    "on_update": "settled",
+}
 _PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
-    (PARTICIPANT, AGENT): {"init": "offered", "confirm": "repeated", "status": "repeated"},
+    (PARTICIPANT, AGENT): _ASKED,
     (AGENT, UTILITY): {"confirm": "lock_asked"},
     (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
-    (AGENT, PARTICIPANT): {
-        "on_init": "agreed",
-        "on_confirm": "bound",
-        "on_status": "settled",
-        "on_update": "settled",
-    },
+    (AGENT, PARTICIPANT): _TOLD,
+}
+_PLACES_OF_A_BUYER: dict[tuple[str | None, str | None], dict[str, str]] = {
+    (UTILITY, AGENT): _ASKED,
+    (AGENT, UTILITY): _TOLD,
 }

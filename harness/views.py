@@ -100,7 +100,10 @@ class ClearingResult(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Charges(View):
-    """The parameters of the settlement; rates are per kWh. None is not stated."""
+    """The parameters of the settlement; rates are per kWh. None is not stated.
+
+    mode: what a deviation changes, as reference_impl.terms.Terms has it.
+    """
 
     currency: str
     fee_per_kwh: Decimal | None = None
@@ -108,6 +111,10 @@ class Charges(View):
     wheeling_seller_per_kwh: Decimal | None = None
     penalty_per_kwh: Decimal | None = None
     penalty_band: Decimal | None = None
+    mode: str | None = None
+    virtual_meter_per_kwh: Decimal | None = None
+    short_price_per_kwh: Decimal | None = None
+    long_price_per_kwh: Decimal | None = None
     rounding: str | None = None
     minor_unit: int | None = None
 
@@ -129,6 +136,20 @@ class MeterReading(View):
     energy_kwh: Decimal
     start: str | None = None
     end: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(View):
+    """What a grid operator wants to buy: less load, by so much, at no more than a price.
+
+    target_kw: the reduction, not below zero. methodology: how the baseline is found, as 3of5.
+    """
+
+    target_kw: Decimal
+    max_price_per_kwh: Decimal
+    currency: str | None = None
+    interval: Interval | None = None
+    methodology: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +259,21 @@ class Due(View):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Promise(View):
+    """How good a service is to be, and what is due where it is not.
+
+    formula: of the measure; bound: AT_LEAST or AT_MOST the target, whose unit the measure has.
+    """
+
+    name: str
+    formula: str
+    target: Decimal
+    bound: str
+    due: Due
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source(View):
     """Where a formula's name gets its value after delivery.
 
@@ -291,6 +327,7 @@ class Deal(View):
 
     status is PENDING, ACTIVE, COMPLETED or TERMINATED in every dialect. provider_id answers
     (BPP), customer_id asks (BAP). Each payment is rounded by itself, to minor_unit decimals.
+    arrival: when the customer is awaited; grace_h: how long after it what is reserved is kept.
     """
 
     contract_id: str | None = None
@@ -300,8 +337,11 @@ class Deal(View):
     provider_id: str | None = None
     customer_id: str | None = None
     interval: Interval | None = None
+    arrival: Interval | None = None
+    grace_h: Fraction | None = None
     roles: tuple[Role, ...] = ()
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     minor_unit: int | None = None
     rounding: str | None = None
@@ -315,7 +355,7 @@ class Deal(View):
         return next((role for role in self.roles if role.name == name), None)
 
     def term(self, name: str) -> Term | None:
-        """Find a term of any role by its name."""
+        """Find a quantity of any role by its name."""
         return next((t for role in self.roles for t in role.terms if t.name == name), None)
 
     def block(self, slot: str, name: str) -> Block | None:
@@ -341,6 +381,8 @@ class Offer(View):
     valid_from: str | None = None
     valid_until: str | None = None
     is_active: bool = True
+    resource_id: str | None = field(default=None, compare=False)
+    """What it is of; beside a deal, which says so too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,11 +438,15 @@ class EnergyContract(View):
 
 @dataclass(frozen=True, kw_only=True)
 class Nearby(View):
-    """Where a search looks: within so many metres of a point, in degrees of WGS 84."""
+    """Where a search looks: within so many metres of a point, in degrees of WGS 84.
+
+    onward: the points after it, each longitude and latitude, where it looks along a route.
+    """
 
     longitude: Decimal
     latitude: Decimal
     within_m: Decimal
+    onward: tuple[tuple[Decimal, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

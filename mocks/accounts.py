@@ -6,29 +6,23 @@ words (words), arithmetic (gridwitness.deals, gridwitness.signals).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gridwitness import deals
+from gridwitness import accounts, deals
 from gridwitness.errors import UserError
+from gridwitness.mocks.words import Known, with_block
 from gridwitness.signals import STATE, during, period_of, signals_in, write_signal
 from gridwitness.views import Block, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from gridwitness.mocks.words import Known
     from gridwitness.signals import Signal
     from gridwitness.views import Deal
 
 HELD = "externalSignals"
-
-
-def meant(signals: Sequence[Signal]) -> Block:
-    """Say which signals a contract means, without their values."""
-    by_name = {s.name: s._replace(value=None, instant=None) for s in reversed(signals)}
-    named = [by_name[name] for name in dict.fromkeys(s.name for s in signals)]
-    return Block(slot="contract", name=HELD, data=[write_signal(s) for s in named])
 
 
 def signals(known: Known) -> None:
@@ -61,11 +55,12 @@ def running_totals(known: Known) -> None:
         for name, s in stated.items()
     ]
     _tell(known, before)
+    after = accounts.totals_after(_measured(known))
     for one in before:
-        value = deals.total_after(_measured(known), one.name)
-        after = one._replace(value=value, instant=period.end.isoformat())
-        known.totals[one.name] = after
-        _tell(known, (*signals_in(_measured(known)), after))
+        known.totals[one.name] = one._replace(
+            value=after.get(one.name, one.value), instant=period.end.isoformat()
+        )
+    _tell(known, [value for one in before for value in (one, known.totals[one.name])])
 
 
 def _measured(known: Known) -> Deal:
@@ -79,24 +74,25 @@ def _tell(known: Known, values: Sequence[Signal]) -> None:
     names = {signal.name for signal in values}
     others = (s for s in signals_in(_measured(known)) if s.name not in names)
     block = Block(slot="fulfilment", name=HELD, data=[write_signal(s) for s in (*others, *values)])
-    blocks: tuple[Block, ...] = known.telling.get("blocks", known.deal.blocks)
-    known.telling["blocks"] = (*_without(blocks), block)
-    known.delivered = (*_without(known.delivered), block)
-
-
-def _without(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    return tuple(b for b in blocks if (b.slot, b.name) != ("fulfilment", HELD))
+    told: tuple[Block, ...] = known.telling.get("blocks", known.deal.blocks)
+    known.telling["blocks"] = with_block(told, block)
+    known.delivered = with_block(known.delivered, block)
 
 
 def billing_report(known: Known) -> None:
     """Settle what is told, in a report that states what it rests on."""
     deal, facts = known.whole(), known.facts
-    rounded = deals.inputs(deal)
+    inputs = accounts.inputs(deal)
+    ends = Counter(path.rpartition(".")[2] for path in inputs)
+    named = {
+        (end if ends[end := path.rpartition(".")[2]] == 1 else path): one
+        for path, one in inputs.items()
+    }
     report = replace(
         deals.settled(deal, facts.currency),
         report_id=f"report-{len(known.reports) + 1}-of-{deal.contract_id}",
         generated_at=known.now(),
-        inputs=tuple(Term(name=n, value=q.value, unit=q.unit) for n, q in rounded.items()),
+        inputs=tuple(Term(name=n, value=q.value, unit=q.unit) for n, q in named.items()),
     )
     known.reports.append(report)
     known.telling["settlement"] = report
@@ -111,5 +107,15 @@ def correction(known: Known) -> None:
             mend="let an earlier row carry a billing report, and this one too",
         )
     old, new = known.reports[-2:]
-    known.reports[-1] = replace(new, replaces=old.report_id, adjustments=deals.difference(old, new))
+    due = accounts.difference(old, new)
+    known.reports[-1] = replace(new, replaces=old.report_id, adjustments=due)
     known.telling["settlement"] = known.reports[-1]
+
+
+ACCOUNTS: dict[str, Callable[[Known], None]] = {
+    "signals": signals,
+    "running totals": running_totals,
+    "billing report": billing_report,
+    "correction": correction,
+}
+"""How a reference actor fills the words of a row that are about accounts."""

@@ -8,6 +8,9 @@ in one dialect. It clears when everyone whose offer was approved has confirmed, 
 time after the first of them has. Until then a participant may cancel: it is withdrawn and
 the market clears without it; afterwards a cancel is refused, for the others' trades rest
 on it.
+
+A grid operator may take part as the one who buys less load: it states an objective, which is
+shown to whoever looks for an offer. Its bid needs neither approval nor lock nor meter.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
+from gridwitness.dialects.flexibility import BASELINE, OBJECTIVE, objective_in
 from gridwitness.mocks.actor import Actor, Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
+from gridwitness.reduction import counted_kwh, in_utc
 from gridwitness.reference_impl import settlement, terms
 from gridwitness.reference_impl.clearing import Bid, clear
 from gridwitness.reference_impl.curves import OfferError
@@ -40,11 +44,12 @@ from gridwitness.views import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from fractions import Fraction
 
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
-    from gridwitness.views import Interval
+    from gridwitness.views import Block, Interval
 
 FEE_PER_KWH = Decimal("0.01")
 FINEST_KWH = 6
@@ -54,6 +59,8 @@ BILLED = {
     "FEE": ("FEE", "Market making fee"),
     "WHEELING": ("FEE", "Wheeling charge"),
     "DEVIATION_PENALTY": ("SURCHARGE", "Penalty on the deviation"),
+    "IMBALANCE_SHORT": ("SURCHARGE", "Missing energy, bought of the grid operator"),
+    "IMBALANCE_LONG": ("DISCOUNT", "Energy left over, sold to the grid operator"),
 }
 """How each kind of payment is called on a bill."""
 GATE_S = 15.0
@@ -70,10 +77,23 @@ class Entry:
     confirm: Message | None = None
     withdrawn: bool = False
     reading: MeterReading | None = None
+    baseline: tuple[Block, ...] = ()
+    """What would have flowed, where less load is traded."""
 
     @property
     def participant(self) -> str:
         return self.contract.participant_id or ""
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether there is a meter to approve, to lock and to read."""
+        return self.contract.meter_id is not None
+
+    @property
+    def metered_kwh(self) -> Decimal | None:
+        """What counts as metered: of less load, how much less than the baseline was drawn."""
+        read = (self.reading,) if self.reading else ()
+        return counted_kwh(replace(self.contract, readings=read, blocks=self.baseline))
 
 
 @dataclass
@@ -86,6 +106,9 @@ class Market:
     cleared: bool = False
     gate: asyncio.TimerHandle | None = None
     """When it clears without those who have not confirmed."""
+    objective: Block | None = None
+    inputs: terms.Inputs | None = None
+    """What is settled, once all meters are read."""
     flows: list[terms.Flow] | None = None
 
     @property
@@ -134,9 +157,16 @@ class ClearingAgent(Actor):
             clearing_agent_id=self.id,
             interval=intent.interval,
             charges=Charges(currency="INR", fee_per_kwh=FEE_PER_KWH),
+            blocks=self._shown(message.dialect or "", intent.interval),
         )
         self._offered.add(offer.offer_id)
         await self.reply(message, Say(offers=(offer,)))
+
+    def _shown(self, dialect: str, interval: Interval) -> tuple[Block, ...]:
+        """Give what is bought in a market, if anything, as an offer shows it."""
+        market = self._markets.get(_key(dialect, interval))
+        sought = market.objective if market else None
+        return (replace(sought, slot="offer", at={}),) if sought else ()
 
     def objections(self, message: Message) -> Iterator[tuple[str, Refusal]]:
         contract = message.reading.contract
@@ -165,7 +195,8 @@ class ClearingAgent(Actor):
 
     def _objections_to_offer(self, contract: EnergyContract) -> Iterator[tuple[str, Refusal]]:
         curve = contract.curve
-        if curve is None or contract.meter_id is None or contract.grid_operator_id is None:
+        whose = contract.meter_id or objective_in(contract.blocks)
+        if curve is None or whose is None or contract.grid_operator_id is None:
             text = "an offer needs a curve, a meter and its utility"
             yield "says too little", Refusal(400, "SCH_REQUIRED_FIELD_MISSING", text)
             return
@@ -185,6 +216,9 @@ class ClearingAgent(Actor):
         offer_id = offered.offer_id or _offer_id(offered.interval)
         agreed = replace(offered, clearing_agent_id=self.id, offer_id=offer_id, charges=None, at={})
         entry = Entry(agreed, self.new_id())
+        if not entry.is_metered:
+            await self._take_objective(message, entry)
+            return
         question = replace(
             entry.contract,
             curve=None,
@@ -203,6 +237,16 @@ class ClearingAgent(Actor):
         if self.conduct.asks_status_too_early:
             await self._ask_utility("status", entry, question, message.dialect or "")
         self._market(message).entries[entry.participant] = entry
+        await self.reply(message, Say(contract=entry.contract))
+
+    async def _take_objective(self, message: Message, entry: Entry) -> None:
+        """Let a grid operator buy; it states the charges itself, whose utility it is."""
+        contract, market = entry.contract, self._market(message)
+        stated = message.reading.contract
+        charges = (stated.charges if stated else None) or Charges(currency="")
+        entry.contract = replace(contract, charges=replace(charges, fee_per_kwh=FEE_PER_KWH, at={}))
+        market.objective = next((b for b in contract.blocks if b.name == OBJECTIVE), None)
+        market.entries[entry.participant] = entry
         await self.reply(message, Say(contract=entry.contract))
 
     async def _ask_utility(
@@ -292,7 +336,9 @@ class ClearingAgent(Actor):
         if self.conduct.binds_before_lock:
             await self._bind(committed)
         for _ in range(self.conduct.locks):
-            locks = await asyncio.gather(*(self._lock(entry, market) for entry in committed))
+            locks = await asyncio.gather(
+                *(self._lock(entry, market) for entry in committed if entry.is_metered)
+            )
             if not all(locks) and not self.conduct.binds_refused_locks:
                 await self._tell_all(committed, "BIZ_GENERIC_ERROR", "a trade was not locked")
                 return
@@ -301,9 +347,13 @@ class ClearingAgent(Actor):
 
     def _bid(self, entry: Entry) -> Bid:
         offered, approval = entry.contract.curve, entry.contract.approval
-        if offered is None or approval is None:
+        if offered is None or (approval is None and entry.is_metered):
             raise AssertionError("an entry is made when its offer is approved")
-        limit_kw = approval.approved_max_trade_kw if self.conduct.heeds_approval else None
+        heeded = approval if self.conduct.heeds_approval else None
+        limit_kw = heeded.approved_max_trade_kw if heeded else None
+        sought = objective_in(entry.contract.blocks)
+        if sought is not None and not self.conduct.buys_whole_target:
+            limit_kw = sought.target_kw / 2
         return Bid(entry.participant, offered.curve(), limit_kw)
 
     async def _lock(self, entry: Entry, market: Market) -> bool:
@@ -341,65 +391,81 @@ class ClearingAgent(Actor):
         async with market.lock:
             if market.flows is None:
                 market.flows = await self._settle_market(market)
-        if market.flows is None or entry.reading is None or entry.contract.charges is None:
+        is_read = entry.reading is not None or not entry.is_metered
+        if market.flows is None or market.inputs is None or not is_read:
             await self.reply(message, error("BIZ_GENERIC_ERROR", "the trade is not settled yet"))
             return
-        currency = entry.contract.charges.currency
-        own = [flow for flow in market.flows if entry.participant in (flow.payer, flow.payee)]
-        bill = _bill(entry, own)
+        own = [flow for flow in market.flows if self._is_of(entry, flow)]
+        bill = _bill(entry, own, settlement.settled_kwh(market.inputs)[entry.participant])
         remitted = sum((flow.amount for flow in own if flow.kind == "WHEELING"), Decimal(0))
         if remitted:
             utility = entry.contract.grid_operator_id or ""
             own.append(terms.Flow(self.id, utility, "WHEELING_REMIT", remitted))
-        report = SettlementReport(
-            flows=tuple(
-                RevenueFlow(
-                    payer=flow.payer,
-                    payee=flow.payee,
-                    kind=flow.kind,
-                    amount=flow.amount,
-                    currency=currency,
-                )
-                for flow in own
-            ),
-            positions=tuple(
-                Position(party=party, value=value, currency=currency)
-                for party, value in settlement.positions(own).items()
-            ),
-        )
         done = replace(
             entry.contract,
             status="COMPLETED",
-            readings=(entry.reading,),
-            settlement=report,
+            readings=(entry.reading,) if entry.reading else (),
+            blocks=(*entry.contract.blocks, *entry.baseline),
+            settlement=_report(own, market.inputs.terms.currency),
             bill=bill,
         )
         await self.reply(message, Say(contract=done))
 
+    def _is_of(self, entry: Entry, flow: terms.Flow) -> bool:
+        """Tell whether a payment is one of a contract.
+
+        A grid operator that buys is told what it pays as the buyer; penalties come to it beside
+        that, from the contracts of those who owe them.
+        """
+        sides = (flow.payer, flow.payee)
+        if entry.is_metered:
+            return entry.participant in sides
+        return set(sides) == {entry.participant, self.id} and flow.kind in terms.SHARED
+
     async def _settle_market(self, market: Market) -> list[terms.Flow] | None:
         traded = [entry for entry in market.entries.values() if entry.contract.clearing]
-        readings = await asyncio.gather(*(self._read(entry, market) for entry in traded))
-        for entry, reading in zip(traded, readings, strict=True):
-            entry.reading = reading
-        if not traded or not all(readings):
+        metered = [entry for entry in traded if entry.is_metered]
+        await asyncio.gather(*(self._read(entry, market) for entry in metered))
+        if not traded or not all(entry.reading for entry in metered):
             return None
-        flows: list[terms.Flow] = []
         contract = traded[0].contract
-        if contract.charges is not None and contract.interval is not None:
-            trades = [_trade(entry) for entry in traded]
-            price = contract.clearing and contract.clearing.clearing_price_per_kwh
-            flows = settlement.settle(
-                terms.Inputs(
-                    contract.charges.terms(),
-                    contract.interval.duration_h,
-                    price or Decimal(0),
-                    trades,
-                    terms.Parties(self.id, contract.grid_operator_id or ""),
-                )
-            )
+        if contract.charges is None or contract.interval is None:
+            return None
+        price = contract.clearing and contract.clearing.clearing_price_per_kwh
+        market.inputs = terms.Inputs(
+            contract.charges.terms(),
+            contract.interval.duration_h,
+            price or Decimal(0),
+            [_trade(entry) for entry in traded],
+            terms.Parties(self.id, contract.grid_operator_id or ""),
+        )
+        flows = settlement.settle(market.inputs)
+        if market.inputs.terms.mode == "VIRTUAL_METER":
+            await self._report_virtual_meter(market, metered, flows)
         return flows
 
-    async def _read(self, entry: Entry, market: Market) -> MeterReading | None:
+    async def _report_virtual_meter(
+        self, market: Market, metered: list[Entry], flows: list[terms.Flow]
+    ) -> None:
+        """Tell the utility what all meters sum to, and what the agent owes for that."""
+        contract = metered[0].contract
+        owed = [flow for flow in flows if flow.kind == "VIRTUAL_METER_DEVIATION"]
+        currency = contract.charges.currency if contract.charges else ""
+        account = EnergyContract(
+            contract_id=self.new_id(),
+            status="ACTIVE",
+            offer_id=contract.offer_id,
+            participant_id=self.id,
+            clearing_agent_id=self.id,
+            grid_operator_id=contract.grid_operator_id,
+            interval=contract.interval,
+            charges=contract.charges,
+            readings=tuple(entry.reading for entry in metered if entry.reading),
+            settlement=_report(owed, currency),
+        )
+        await self._ask_utility("update", Entry(account, self.new_id()), account, market.dialect)
+
+    async def _read(self, entry: Entry, market: Market) -> None:
         clearing = entry.contract.clearing
         question = replace(
             entry.contract,
@@ -408,24 +474,42 @@ class ClearingAgent(Actor):
             clearing=clearing and replace(clearing, clearing_price_per_kwh=None),
         )
         granted = await self._ask_utility("status", entry, question, market.dialect)
-        readings = granted.readings if granted else ()
-        return replace(readings[0], at={}) if readings else None
+        if granted is not None and granted.readings:
+            entry.reading = replace(granted.readings[0], at={})
+            entry.baseline = tuple(replace(b, at={}) for b in granted.blocks if b.name == BASELINE)
 
     def _market(self, message: Message) -> Market:
         contract = message.reading.contract
-        start = contract.interval.start if contract and contract.interval else ""
-        key = (message.dialect or "", start)
-        return self._markets.setdefault(key, Market(message.dialect or ""))
+        dialect, interval = message.dialect or "", contract.interval if contract else None
+        return self._markets.setdefault(_key(dialect, interval), Market(dialect))
 
 
-def _bill(entry: Entry, own: list[terms.Flow]) -> Bill | None:
+def _report(flows: list[terms.Flow], currency: str) -> SettlementReport:
+    return SettlementReport(
+        flows=tuple(
+            RevenueFlow(
+                payer=flow.payer,
+                payee=flow.payee,
+                kind=flow.kind,
+                amount=flow.amount,
+                currency=currency,
+            )
+            for flow in flows
+        ),
+        positions=tuple(
+            Position(party=party, value=value, currency=currency)
+            for party, value in settlement.positions(flows).items()
+        ),
+    )
+
+
+def _bill(entry: Entry, own: list[terms.Flow], settled_kwh: Fraction) -> Bill | None:
     """Write a participant's payments as one price with its components."""
     contract = entry.contract
-    clearing, charges, interval = contract.clearing, contract.charges, contract.interval
-    if clearing is None or charges is None or interval is None:
+    clearing, charges = contract.clearing, contract.charges
+    if clearing is None or charges is None:
         return None
     sells = clearing.cleared_power_kw > 0
-    energy_kwh = abs(Fraction(clearing.cleared_power_kw) * interval.duration_h)
     parts = [Part(kind="UNIT", amount=_paid(entry, own, "ENERGY"), text=BILLED["ENERGY"][1])]
     for kind in dict.fromkeys(flow.kind for flow in own if flow.kind != "ENERGY"):
         billed, text = BILLED.get(kind, ("FEE", kind))
@@ -436,7 +520,7 @@ def _bill(entry: Entry, own: list[terms.Flow]) -> Bill | None:
         value=sum((part.amount for part in parts), Decimal(0)),
         currency=charges.currency,
         parts=tuple(parts),
-        energy_kwh=rounded(energy_kwh, "HALF_UP", FINEST_KWH),
+        energy_kwh=rounded(abs(settled_kwh), "HALF_UP", FINEST_KWH),
         price_per_kwh=clearing.clearing_price_per_kwh or Decimal(0),
         to_participant=sells,
     )
@@ -449,6 +533,13 @@ def _paid(entry: Entry, own: list[terms.Flow], kind: str) -> Decimal:
         if flow.kind == kind:
             total += flow.amount if flow.payer == entry.participant else -flow.amount
     return total
+
+
+def _key(dialect: str, interval: Interval | None) -> tuple[str, str]:
+    """Tell markets apart by dialect and start, however an instant is written."""
+    start = interval.start if interval else ""
+    begins = in_utc(start)
+    return dialect, begins.isoformat() if begins else start
 
 
 def _offer_id(interval: Interval) -> str:
@@ -465,7 +556,7 @@ def _refuses_change(message: Message, market: Market, entry: Entry) -> Refusal |
 
 
 def _trade(entry: Entry) -> terms.Trade:
-    clearing, reading = entry.contract.clearing, entry.reading
-    if clearing is None or reading is None:
-        raise AssertionError("only read trades are settled")
-    return terms.Trade(entry.participant, clearing.cleared_power_kw, reading.energy_kwh)
+    clearing = entry.contract.clearing
+    if clearing is None:
+        raise AssertionError("only what has cleared is settled")
+    return terms.Trade(entry.participant, clearing.cleared_power_kw, entry.metered_kwh)

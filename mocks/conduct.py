@@ -87,6 +87,7 @@ class Conduct:
     reuses_message_ids: bool = False
     waits_for_all: bool = True
     heeds_approval: bool = True
+    buys_whole_target: bool = True
     locks: int = 1
     binds_before_lock: bool = False
     forgets_commitments: bool = False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
 from gridwitness.errors import UserError
+from gridwitness.mocks.accounts import ACCOUNTS
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.spoilt import Fault
@@ -42,6 +43,9 @@ LONG_TTL = "PT30S"
 
 ENERGY_UNITS = ("kW", "kWh")
 """What a third party is told of the terms: how much, not at what price."""
+
+
+_SAID = WORDS | ACCOUNTS
 
 
 def answered(sequence: tuple[Step, ...]) -> dict[str, str | None]:
@@ -111,7 +115,7 @@ class Player(Actor):
 
     async def begin(self) -> None:
         """Open a thread and play it until all rows of it have come, or nothing more comes."""
-        thread = self._open(Deal(interval=self._facts.interval))
+        thread = self._open(Deal(interval=self._facts.asked))
         self._advance(thread)
         mine = {s.name for s in self._sequence if self.role in (s.sender, s.receiver)}
         long = any(step.after_all for step in self._sequence)
@@ -125,7 +129,8 @@ class Player(Actor):
                 return
 
     def _open(self, deal: Deal) -> Thread:
-        thread = Thread(Known(self._facts, self._party, deal, self.new_id, self.now, self._ledger))
+        known = Known(self._facts, self._party, deal, self.new_id, self.now, ledger=self._ledger)
+        thread = Thread(known)
         self._threads.append(thread)
         return thread
 
@@ -268,6 +273,8 @@ class Player(Actor):
             thread.failed = True
             return
         say = self._content(thread, step, action)
+        if thread.known.observed is not None:
+            self.setting.wire.clock.skip_to(thread.known.observed)
         if request is not None:
             sent = await self.reply(request, say)
             accepted = sent is not None and sent.ack is not None and not sent.ends_here
@@ -351,17 +358,18 @@ class Player(Actor):
         """Say what the row carries, beside what is agreed so far."""
         known = thread.known
         known.telling = {}
-        for word in step.carries:
-            if word in WORDS:
-                WORDS[word](known)
-                known.stated.add(word)
-        if action == "discover":
-            return Say(intent=Intent(interval=self._facts.interval))
-        if action == "on_discover":
-            return Say(offers=(known.offer(),))
         status = {"on_confirm": "ACTIVE", "on_cancel": "TERMINATED"}.get(action)
         if status is not None:
             known.deal = replace(known.deal, status=status)
+        for word in step.carries:
+            if word in _SAID:
+                _SAID[word](known)
+                known.stated.add(word)
+        if action == "discover":
+            asked = self._facts.search or Intent(interval=None)
+            return Say(intent=replace(asked, interval=self._facts.asked))
+        if action == "on_discover":
+            return Say(offers=(known.offer(),))
         deal = known.said()
         if step.receiver != self._partner:
             deal = narrowed(deal, self.role, step.receiver)
@@ -386,7 +394,7 @@ def narrowed(deal: Deal, teller: str, third: str) -> Deal:
     )
     table = deal.table and _narrowed_table(deal.table)
     kept = replace(deal, roles=roles, table=table, sources=() if one_sided else deal.sources)
-    return replace(kept, dues=(), bill=None, settlement=None, blocks=())
+    return replace(kept, dues=(), promises=(), bill=None, settlement=None, blocks=())
 
 
 def _narrowed_table(table: IntervalTable) -> IntervalTable:
@@ -433,7 +441,8 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
     }
     acting = {role for step in sequence for role in (step.sender, step.receiver)}
     silent = tuple(p.role for p in facts.parties if p.role not in acting)
-    facts = replace(facts, ids=ids, silent=silent, beside_customer=_beside_customer(sequence))
+    beside = _beside_customer(sequence)
+    facts = replace(facts, ids=ids, silent=silent, beside_customer=beside)
     subject = next((p.name for p in facts.parties if p.role == scene.subject), None)
     faulty = next((p.name for p in facts.parties if broken and p.role == broken[0]), None)
     players = [

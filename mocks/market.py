@@ -17,14 +17,14 @@ from gridwitness.mocks.actor import rest
 from gridwitness.mocks.clearing_agent import ClearingAgent
 from gridwitness.mocks.conduct import RIGHT
 from gridwitness.mocks.draws import end_of
-from gridwitness.mocks.participant import MarketParticipant, Wish
-from gridwitness.mocks.utility import Meter, Utility
+from gridwitness.mocks.participant import MarketParticipant, Trader, Wish
+from gridwitness.mocks.utility import Demand, Meter, Utility
 from gridwitness.story import AGENT, PARTICIPANT, UTILITY
 from gridwitness.trace import Scene, Trace
 from gridwitness.views import Charges, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from gridwitness.mocks.actor import Actor
     from gridwitness.mocks.conduct import Conduct
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from gridwitness.mocks.spoilt import Fault
     from gridwitness.registry import Record
     from gridwitness.trace import Step
+    from gridwitness.views import Objective
+
+    Phase = Callable[[Trader], Coroutine[None, None, bool]]
 
 OPEN_CHARGES = Charges(
     currency="INR",
@@ -56,6 +59,7 @@ LATE_S = 0.25
 class Cast:
     """Who takes part: participants by name, meters by id, and what is broken on purpose.
 
+    objective: what the utility wants to buy, if anything; its interval is the market's.
     cancels: when a participant cancels, by its name: BEFORE or AFTER the market has cleared.
     last_confirms_late: the last participant waits a moment in which nothing may clear.
     patience scales every deadline that follows from a message's ttl.
@@ -68,6 +72,7 @@ class Cast:
     meters: Mapping[str, Meter]
     duration_h: Fraction = Fraction(1)
     charges: Charges = OPEN_CHARGES
+    objective: Objective | None = None
     last_confirms_late: bool = False
     cancels: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: float = 1.0
@@ -111,6 +116,8 @@ def play(
     wire = sandbox.wire
     recorder = wire.record()
     setting = replace(sandbox.setting, patience=cast.patience)
+    interval = fresh_interval(setting.draws, cast.duration_h)
+    objective = cast.objective and replace(cast.objective, interval=interval)
     utility = Utility(
         setting,
         UTILITY,
@@ -118,6 +125,7 @@ def play(
         cast.meters,
         cast.charges,
         cast.conduct(UTILITY),
+        objective and Demand(objective, scene.dialect),
     )
     participants = [
         MarketParticipant(
@@ -147,7 +155,6 @@ def play(
         to_a_participant = scene.seat == PARTICIPANT
         spoiler = actors[-1] if to_a_participant else participants[0]
         spoiler.spoils[ids[cast.subject if to_a_participant else AGENT]] = cast.spoilt
-    interval = fresh_interval(setting.draws, cast.duration_h)
     try:
         wire.call(_run, participants, record, interval, utility, cast)
         wire.call(rest, actors)
@@ -169,7 +176,7 @@ async def _run(
     leavers = [one for one in participants if cast.cancels.get(one.name) == BEFORE]
     gone = asyncio.Event()
 
-    async def confirm(one: MarketParticipant) -> bool:
+    async def confirm(one: Trader) -> bool:
         if one in leavers:
             left = await one.commit(agent) and await one.cancel(agent)
             gone.set()
@@ -180,18 +187,25 @@ async def _run(
             await utility.first_lock(within_s=LATE_S)
         return await one.confirm(agent)
 
-    async def status(one: MarketParticipant) -> bool:
+    async def status(one: Trader) -> bool:
         if cast.cancels.get(one.name) == AFTER:
             await one.cancel(agent)  # refused: what has cleared stands
         one.setting.wire.clock.skip_to(end_of(interval))
         return await one.status(agent)
 
-    phases: list[Callable[[MarketParticipant], Coroutine[None, None, bool]]] = [
+    offer: list[Phase] = [
         lambda one: one.discover(agent, interval),
         lambda one: one.init(agent, utility.id),
-        confirm,
-        status,
     ]
+    # What is to be bought is known before anybody offers it.
+    buyers = await _go_through(offer, [utility] if cast.objective else [])
+    sellers = await _go_through(offer, list(participants))
+    await _go_through([confirm, status], [*sellers, *buyers])
+
+
+async def _go_through(phases: Sequence[Phase], traders: list[Trader]) -> list[Trader]:
+    """Let traders act at once in each of some phases; gives those that got through all."""
     for phase in phases:
-        went_on = await asyncio.gather(*(phase(one) for one in participants))
-        participants = [one for one, on in zip(participants, went_on, strict=True) if on]
+        went_on = await asyncio.gather(*(phase(one) for one in traders))
+        traders = [one for one, on in zip(traders, went_on, strict=True) if on]
+    return traders

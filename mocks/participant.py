@@ -1,6 +1,6 @@
 """A market participant: offers a curve, commits to it or cancels, asks how it ended.
 
-Belongs here: the questions a participant asks a clearing agent. Does not
+Belongs here: the questions that whoever trades asks a clearing agent. Does not
 belong here: when to ask them; that is the market's business (market).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
-    from gridwitness.views import Reading
+    from gridwitness.views import Block, Charges, Reading
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,19 @@ class Wish:
     """What a participant brings to one market.
 
     fault spoils its init on purpose; the participant then offers nothing else.
+    meter_id is None for a grid operator, which trades no energy of its own; it states its
+    objective in a block, and the charges that it asks of the others.
     """
 
-    meter_id: str
+    meter_id: str | None
     curve: OfferCurve
     fault: Fault | None = None
+    blocks: tuple[Block, ...] = ()
+    charges: Charges | None = None
 
 
-class MarketParticipant(Actor):
-    """Plays one participant of one market; `contract` is what is agreed so far."""
-
-    role = "market participant"
-    side = "BAP"
+class Trader(Actor):
+    """Takes part in one market; `contract` is what is agreed so far."""
 
     def __init__(  # noqa: PLR0913 (an actor, and what a participant knows)
         self,
@@ -92,10 +93,14 @@ class MarketParticipant(Actor):
             contract_id=self.new_id(),
             grid_operator_id=grid_operator_id,
             curve=self.wish.curve,
+            blocks=self.wish.blocks,
+            charges=self.wish.charges or self.contract.charges,
         )
         answer = await self._ask("init", agent, Say(contract=offered), self.wish.fault)
         agreed = answer.contract if answer else None
-        if agreed is None or agreed.approval is None or self.wish.fault is not None:
+        if agreed is None or self.wish.fault is not None:
+            return False
+        if agreed.approval is None and self.wish.meter_id is not None:
             return False
         self.contract = replace(offered, approval=agreed.approval, charges=agreed.charges)
         return True
@@ -154,6 +159,13 @@ class MarketParticipant(Actor):
             until=until,
         )
         return message.reading if message else None
+
+
+class MarketParticipant(Trader):
+    """Plays one participant of one market."""
+
+    role = "market participant"
+    side = "BAP"
 
 
 def _settles(message: Message) -> bool:

@@ -1,7 +1,7 @@
 """The utility: approves what a meter may trade, locks trades, reads meters.
 
-Belongs here: sanctioned load, approvals, locks, readings. Does not belong here:
-prices; the utility is not told them.
+Belongs here: sanctioned load, approvals, locks, readings, baselines. Does not belong here:
+prices; the utility is not told them, unless it buys: then it trades like others (participant).
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gridwitness.mocks.actor import Actor, Say, error
+from gridwitness.dialects.flexibility import write_baseline, write_objective
+from gridwitness.mocks.actor import Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
-from gridwitness.views import Approval, Charges, EnergyContract, MeterReading
+from gridwitness.mocks.participant import Trader, Wish
+from gridwitness.reduction import baseline_kwh
+from gridwitness.reference_impl.curves import Point
+from gridwitness.reference_impl.rounding import rounded
+from gridwitness.views import Approval, Charges, EnergyContract, MeterReading, OfferCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -23,6 +29,10 @@ if TYPE_CHECKING:
     from gridwitness.mocks.actor import Setting
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
+    from gridwitness.views import Interval, Objective
+
+
+WH_DECIMALS = 3
 
 
 @dataclass(frozen=True)
@@ -31,16 +41,44 @@ class Meter:
 
     sanctioned_load_kw: the most it may draw or inject; committed_kw: what other
     markets already hold of that. metered_kwh: what it will register over the
-    interval, export positive; None means exactly what it traded.
+    interval, export positive; None means exactly what it traded. usual_kw: what it drew in
+    the same hours of the days before, the oldest first; what it trades is then a reduction.
     """
 
     meter_id: str
     sanctioned_load_kw: Decimal
     committed_kw: Decimal = Decimal(0)
     metered_kwh: Decimal | None = None
+    usual_kw: tuple[Decimal, ...] = ()
 
 
-class Utility(Actor):
+@dataclass(frozen=True)
+class Demand:
+    """What a utility wants to buy in a market, and the dialect it says so in."""
+
+    objective: Objective
+    dialect: str
+
+    def wish(self, charges: Charges) -> Wish:
+        """Offer to buy the whole target up to the highest price, and nothing above it."""
+        target_kw, price = -self.objective.target_kw, self.objective.max_price_per_kwh
+        curve = OfferCurve(
+            currency=self.objective.currency,
+            min_export_kw=target_kw,
+            max_export_kw=Decimal(0),
+            points=(Point(price, target_kw), Point(price, Decimal(0))),
+        )
+        stated = write_objective(self.objective, "contract")
+        return Wish(None, curve, blocks=(stated,), charges=charges)
+
+
+NO_WISH = Wish(
+    None, OfferCurve(currency=None, min_export_kw=Decimal(0), max_export_kw=Decimal(0), points=())
+)
+"""Of a utility that buys nothing."""
+
+
+class Utility(Trader):
     """Plays the grid operator of one network for one market."""
 
     role = "utility"
@@ -54,8 +92,11 @@ class Utility(Actor):
         meters: Mapping[str, Meter],
         charges: Charges,
         conduct: Conduct = RIGHT,
+        demand: Demand | None = None,
     ) -> None:
-        super().__init__(setting, name, signer, conduct)
+        wish = demand.wish(charges) if demand else NO_WISH
+        super().__init__(setting, name, signer, wish, demand.dialect if demand else "", conduct)
+        self._demand = demand
         self._meters = meters
         self._charges = charges
         self._locked_kw: dict[str, dict[str, Decimal]] = {}
@@ -65,7 +106,12 @@ class Utility(Actor):
         self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
-        return {"init": self._approve, "confirm": self._lock, "status": self._read_meters}
+        return {
+            "init": self._approve,
+            "confirm": self._lock,
+            "status": self._read_meters,
+            "update": self._take_note,
+        }
 
     async def _approve(self, message: Message) -> None:
         asked = message.reading.contract
@@ -118,13 +164,44 @@ class Utility(Actor):
         if asked is None or meter is None or traded is None:
             await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such meter or trade"))
             return
-        energy_kwh = meter.metered_kwh
+        energy_kwh, baseline = meter.metered_kwh, self._baseline(meter, traded)
         if energy_kwh is None and traded.clearing is not None and traded.interval is not None:
             traded_kwh = Fraction(traded.clearing.cleared_power_kw) * traded.interval.duration_h
             energy_kwh = Decimal(round(traded_kwh * 1000)) / 1000
+            energy_kwh += baseline[-1].energy_kwh if baseline else 0
         reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh or Decimal(0))
-        grant = self._grant(asked, status="COMPLETED", readings=(reading,))
+        blocks = (*asked.blocks, write_baseline(baseline)) if baseline else asked.blocks
+        grant = self._grant(asked, status="COMPLETED", readings=(reading,), blocks=blocks)
         await self.reply(message, Say(contract=grant))
+
+    def _baseline(self, meter: Meter, traded: EnergyContract) -> list[MeterReading]:
+        """State what a meter drew in the days before, and last what it would have drawn."""
+        interval = traded.interval
+        if self._demand is None or interval is None or not meter.usual_kw:
+            return []
+        start, length = datetime.fromisoformat(interval.start), _length(interval)
+        days = [
+            MeterReading(
+                meter_id=meter.meter_id,
+                energy_kwh=_in_wh(-Fraction(kw) * interval.duration_h),
+                start=_text(start - timedelta(days=ago)),
+                end=_text(start - timedelta(days=ago) + length),
+            )
+            for ago, kw in zip(range(len(meter.usual_kw), 0, -1), meter.usual_kw, strict=True)
+        ]
+        usual_kwh = baseline_kwh(self._demand.objective.methodology, days, interval)
+        usual = replace(
+            days[-1], energy_kwh=_in_wh(usual_kwh), start=interval.start, end=_text(start + length)
+        )
+        return [*days, usual]
+
+    async def _take_note(self, message: Message) -> None:
+        """Accept what the clearing agent reports of its virtual meter."""
+        told = message.reading.contract
+        if told is None or told.settlement is None:
+            await self.reply(message, error("BIZ_UPDATE_INCONSISTENT", "nothing is settled by it"))
+            return
+        await self.reply(message, Say(contract=replace(told, status="COMPLETED", at={})))
 
     def _committed_kw(self, meter: Meter) -> Decimal:
         locked = self._locked_kw.get(meter.meter_id, {})
@@ -133,3 +210,16 @@ class Utility(Actor):
     def _grant(self, asked: EnergyContract, **changes: object) -> EnergyContract:
         told = replace(asked, curve=None, settlement=None, at={})
         return replace(told, charges=self._charges, grid_operator_id=self.id, **changes)
+
+
+def _length(interval: Interval) -> timedelta:
+    return timedelta(seconds=float(interval.duration_h * 3600))
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def _in_wh(energy_kwh: Fraction) -> Decimal:
+    """Round energy to whole Wh, as meters count it."""
+    return rounded(energy_kwh, "HALF_UP", WH_DECIMALS)

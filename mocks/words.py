@@ -10,24 +10,23 @@ Whatever somebody else has said already is passed on as it was said.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gridwitness import deals
+from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
-from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
-from gridwitness.mocks import accounts, measuring
+from gridwitness.mocks import measuring
+from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
-from gridwitness.reference_impl.allocation import Trade, pro_rata
+from gridwitness.mocks.stay import Course, Stay
 from gridwitness.rules.sequence import DELIVERY, SESSION
-from gridwitness.signals import signals_in
-from gridwitness.story import BUYER_UTILITY, SELLER_UTILITY
+from gridwitness.signals import signals_in, write_signal
 from gridwitness.views import (
     Bill,
     Block,
-    Column,
     Deal,
     IntervalTable,
     MeterReading,
@@ -35,26 +34,32 @@ from gridwitness.views import (
     Part,
     Role,
     Source,
+    Term,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Mapping, Sequence
 
     from gridwitness.dialects.base import Json
     from gridwitness.mocks.measuring import Telemetered
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
-    from gridwitness.views import Due, Interval, SettlementReport, Term
+    from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who takes part: its name, its role in market words, its meter if it has one."""
+    """Who takes part: its name, its role in market words, its meter if it has one.
+
+    thing: what it has to offer, as blocks of a catalogue's item.
+    """
 
     name: str
     role: str
     meter_id: str | None = None
+    thing: tuple[Block, ...] = ()
 
 
 class Metered(NamedTuple):
@@ -75,10 +80,11 @@ class Facts:
     parties: the first asks, the second answers. terms: by role. readings: what the meters will
     register, later: what they tell after that, one portion after another; sources: the names
     that formulas have for them. tariff: a Tariff block. session: the periods of a charging
-    session. tables: what holds in each interval, by the party it is about, "" for whoever has
-    none. refusals: who answers which action with an error, on purpose. signals: every value of
-    each, from when it holds. beside_customer: the roles to whom who asks alone speaks. ids:
-    subscriber ids by name, and silent: the roles that act in no row, once the cast is known.
+    session. search: what is asked for beside the interval. stay: what the customer says of its
+    visit. signals: every value of each, from when it holds. tables: what holds in each interval,
+    by the party it is about, "" for whoever has none. refusals: who answers which action with an
+    error, on purpose. ids: subscriber ids by name, silent: the roles that act in no row, and
+    beside_customer: those to whom who asks alone speaks, once the cast is known.
     telemetry: what is measured of each meter in each interval.
     """
 
@@ -86,6 +92,7 @@ class Facts:
     interval: Interval
     terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict[str, "tuple[Term, ...]"])
     dues: tuple[Due, ...] = ()
+    promises: tuple[Promise, ...] = ()
     sources: tuple[Source, ...] = ()
     readings: tuple[MeterReading, ...] = ()
     tariff: Mapping[str, Json] | None = None
@@ -93,6 +100,8 @@ class Facts:
     tables: Mapping[str, IntervalTable] = field(default_factory=dict[str, "IntervalTable"])
     refusals: frozenset[tuple[str, str]] = frozenset()
     beside_customer: tuple[str, ...] = ()
+    search: Intent | None = None
+    stay: Stay = field(default_factory=Stay)
     later: tuple[tuple[MeterReading, ...], ...] = ()
     signals: tuple[Signal, ...] = ()
     currency: str = "INR"
@@ -101,6 +110,11 @@ class Facts:
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     silent: tuple[str, ...] = ()
     telemetry: tuple[Telemetered, ...] = ()
+
+    @property
+    def asked(self) -> Interval:
+        """The hours that are asked for: of the stay, where who answers plans within them."""
+        return self.stay.hours or self.interval
 
     def role_of(self, name: str | None) -> str:
         """Give the role of a party; empty for who is none."""
@@ -143,10 +157,11 @@ class Facts:
 class Known:
     """What one party knows of one deal: what is agreed, and what was delivered.
 
-    ledger: the trades that this party keeps, this one and others, by contract id. telling
-    holds what the message under way tells beside what is agreed; new_id draws an id, now tells
-    the time of day. is_told: the readings are somebody else's; portions counts those of one's
-    own. totals: the last value of each running total; reports: the billing reports told so far.
+    telling holds what the message under way tells beside what is agreed; observed is when
+    the last thing was so that this party told of; new_id draws an id, now tells the time of
+    day. is_told: the readings are somebody else's; portions counts those of one's own. totals:
+    the last value of each running total; reports: the billing reports told so far. ledger: the
+    trades that this party keeps, this one and others, by contract id.
     """
 
     facts: Facts
@@ -163,7 +178,9 @@ class Known:
     reports: list[SettlementReport] = field(default_factory=list["SettlementReport"])
     delivered: tuple[Block, ...] = ()
     stated: set[str] = field(default_factory=set[str])
+    course: Course = field(default_factory=Course)
     telling: dict[str, Any] = field(default_factory=dict[str, Any])
+    observed: datetime | None = None
 
     # -- hearing --------------------------------------------------------------------
 
@@ -186,6 +203,9 @@ class Known:
     def take_from_third(self, role: str, told: Deal) -> None:
         """Take what a third party says of itself, and what it measured."""
         self._deliver(told)
+        for block in told.blocks:
+            if block.slot == "contract":
+                self.deal = replace(self.deal, blocks=with_block(self.deal.blocks, block))
         theirs = told.role(role)
         if theirs is not None:
             self.deal = with_role(self.deal, replace(theirs, at={}))
@@ -199,7 +219,7 @@ class Known:
             self.deal = replace(
                 offer.deal,
                 offer_id=offer.offer_id,
-                interval=offer.deal.interval or self.facts.interval,
+                interval=offer.deal.interval or self.facts.asked,
                 at={},
             )
 
@@ -230,11 +250,12 @@ class Known:
             clearing_agent_id=None,
             interval=None,
             charges=None,
+            blocks=self.party.thing,
             deal=replace(
                 deal,
                 status="PENDING",
                 contract_id=None,
-                interval=self.facts.interval,
+                interval=self.facts.asked,
                 roles=roles,
                 resource_id=RESOURCE,
             ),
@@ -280,6 +301,12 @@ class Known:
             self.said(), readings=self.readings, blocks=(*self.deal.blocks, *self.delivered)
         )
 
+    def own_meters(self, readings: tuple[MeterReading, ...]) -> tuple[MeterReading, ...]:
+        """Give the readings of meters that this party knows of, or that are nobody's."""
+        own = {role.meter_id for role in self.deal.roles}
+        others = {party.meter_id for party in self.facts.parties} - own
+        return tuple(reading for reading in readings if reading.meter_id not in others)
+
     def with_blocks(self, blocks: tuple[Block, ...]) -> Deal:
         """Give what is agreed with other blocks."""
         return replace(self.deal, blocks=blocks)
@@ -287,7 +314,7 @@ class Known:
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
         found = self.deal.term(name)
-        return found and found.value
+        return found.value if found else None
 
     @property
     def exceeds_approval(self) -> bool:
@@ -310,7 +337,7 @@ def with_role(deal: Deal, role: Role) -> Deal:
     return replace(deal, roles=tuple(role if r.name == role.name else r for r in deal.roles))
 
 
-def _with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
+def with_block(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:
     others = (b for b in blocks if (b.slot, b.name) != (block.slot, block.name))
     return (*others, block)
 
@@ -337,6 +364,9 @@ def _terms(known: Known) -> None:
 
 
 def _tariff(known: Known) -> None:
+    """State the tariff: as somebody else has stated it, or as it is known."""
+    if deals.tariff_in(known.deal) is not None:
+        return
     if known.facts.tariff is None:
         raise UserError(
             "a row carries a tariff, and none is stated",
@@ -344,7 +374,7 @@ def _tariff(known: Known) -> None:
             mend="state the tariff, or let the row carry something else",
         )
     block = Block(slot="contract", name="tariff", data=known.facts.tariff)
-    known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, block))
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
 def _formulas(known: Known) -> None:
@@ -352,13 +382,22 @@ def _formulas(known: Known) -> None:
     known.deal = replace(
         known.deal,
         dues=facts.dues,
+        promises=facts.promises,
         sources=facts.sources,
         rounding=facts.rounding,
         minor_unit=facts.minor_unit,
     )
     if facts.signals:
-        meant = accounts.meant(facts.signals)
-        known.deal = replace(known.deal, blocks=_with_block(known.deal.blocks, meant))
+        known.deal = replace(
+            known.deal, blocks=with_block(known.deal.blocks, _meant(facts.signals))
+        )
+
+
+def _meant(signals: Sequence[Signal]) -> Block:
+    """Say which signals a contract means, without their values."""
+    by_name = {s.name: s._replace(value=None, instant=None) for s in reversed(signals)}
+    named = [by_name[name] for name in dict.fromkeys(s.name for s in signals)]
+    return Block(slot="contract", name="externalSignals", data=[write_signal(s) for s in named])
 
 
 def _quote(known: Known) -> None:
@@ -394,17 +433,10 @@ def _line_bill(known: Known, energy_kwh: Decimal, price: Decimal, *, is_due: boo
 def _readings(known: Known) -> None:
     """Tell what was heard of the meters; who reads them tells one portion after another."""
     if not known.is_told:
-        portions = (_of_own_meters(known), *known.facts.later)
-        known.readings = portions[min(known.portions, len(portions) - 1)]
+        portions = (known.facts.readings, *known.facts.later)
+        known.readings = known.own_meters(portions[min(known.portions, len(portions) - 1)])
         known.portions += 1
     known.telling["readings"] = known.readings
-
-
-def _of_own_meters(known: Known) -> tuple[MeterReading, ...]:
-    """Read the meters that this party knows of; one that is nobody's is read by all."""
-    facts, own = known.facts, {role.meter_id for role in known.deal.roles}
-    others = {party.meter_id for party in facts.parties} - own
-    return tuple(reading for reading in facts.readings if reading.meter_id not in others)
 
 
 def _lock(known: Known) -> None:
@@ -462,8 +494,8 @@ def _hours(period: ChargingPeriod) -> Decimal:
 
 
 def _telemetry(known: Known) -> None:
-    """Tell how far the session has come: what its first period took, and the mean power."""
-    period = known.facts.session[0]
+    """Tell how far the session has come: what the period under way took, and the mean power."""
+    period = known.course.measured(known.facts.session)
     hours = Fraction(int((period.end - period.start).total_seconds()), 3600)
     energy_kwh = Decimal(str(period.energy_kwh))
     power_kw = round(Decimal(float(Fraction(energy_kwh) / hours)), 3)
@@ -479,98 +511,99 @@ def _telemetry(known: Known) -> None:
         },
     )
     _tell(known, Block(slot="fulfilment", name="telemetry", data=series))
+    _observe(known, period.end)
 
 
 def _tell(known: Known, block: Block) -> None:
     """Tell a block in the message under way."""
-    known.telling["blocks"] = (*known.telling.get("blocks", known.deal.blocks), block)
+    known.telling["blocks"] = with_block(known.telling.get("blocks", known.deal.blocks), block)
 
 
-def _state(name: str, state: str) -> Callable[[Known], None]:
+def _observe(known: Known, at: datetime) -> None:
+    """Tell when what the message under way tells was so."""
+    known.observed = at
+    _tell(known, Block(slot="fulfilment", name="observedAt", data=at.isoformat()))
+
+
+CONNECTOR = {
+    "PENDING": "Preparing",
+    "ACTIVE": "Charging",
+    "INTERRUPTED": "SuspendedEVSE",
+    "STOP": "Finishing",
+    "COMPLETED": "Finishing",
+}
+"""How the connector is in each state of a session, as OCPP calls it."""
+
+
+def _session(state: str) -> Callable[[Known], None]:
     def tell(known: Known) -> None:
-        _tell(known, Block(slot="fulfilment", name=name, data=state))
+        _tell(known, Block(slot="fulfilment", name="sessionStatus", data=state))
+        if known.party != known.facts.parties[0]:  # who charges sees the connector
+            _tell(known, Block(slot="fulfilment", name="connectorStatus", data=CONNECTOR[state]))
+        _observe(known, known.course.moved(state, known.facts.session))
 
     return tell
 
 
-def _column(name: str) -> Callable[[Known], None]:
-    """Write one column of the interval table, as the scenario states it for this party."""
+def _delivery(state: str) -> Callable[[Known], None]:
+    def tell(known: Known) -> None:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data=state))
 
-    def write(known: Known) -> None:
-        tables = known.facts.tables
-        told, stated = known.deal.table, tables.get(known.party.name) or tables.get("")
-        there, column = told and told.column(name), stated and stated.column(name)
-        if stated is None or column is None or None in stated.values(name):
-            if there is not None:
-                return  # passed on as it was told
-            raise UserError(
-                f"a row carries {name!r} per interval, and nobody states it for all of them",
-                where="the message sequence",
-                mend="fill the column in the table of the intervals",
-            )
-        if there is not None and there.role != known.party.role:
-            return
-        own = replace(column, role=known.party.role)
-        known.deal = with_column(known.deal, stated, own)
-
-    return write
+    return tell
 
 
-def _allocation(own: str, name: str) -> Callable[[Known], None]:
-    """Allocate what the meter of a trade registered, pro rata to the trades of that meter."""
-
-    def write(known: Known) -> None:
-        deal = known.deal
-        if known.party.role != own or deal.table is None:
-            return  # passed on as it was told
-        meter = next((role.meter_id for role in deal.roles if role.meter_id), "")
-        kept = {
-            contract_id: other.table.values("requested")
-            for contract_id, other in known.ledger.items()
-            if other.table and meter in {role.meter_id for role in other.roles}
-        }
-        read = sorted(_of_own_meters(known), key=lambda reading: reading.start or "")
-        column = Column(name=name, unit="kWh", role=own)
-        mine: list[Decimal] = []
-        for place, reading in enumerate(one for one in read if one.meter_id == meter):
-            sides = ("the buyer's", meter) if own == SELLER_UTILITY else (meter, "the seller's")
-            trades = [
-                Trade(contract_id, place, *sides, wanted[place] or Decimal(0), Decimal(0))
-                for contract_id, wanted in kept.items()
-            ]
-            shares = pro_rata(meter, trades, -reading.energy_kwh)
-            mine.append(shares[deal.contract_id or ""])
-        known.deal = _with_values(deal, column, mine)
-
-    return write
+def _arrival(known: Known) -> None:
+    stay = known.facts.stay
+    known.deal = replace(known.deal, arrival=stay.arrival, grace_h=stay.grace_h)
 
 
-def _final_allocation(known: Known) -> None:
-    """Allocate the smaller of both sides' shares, where this party writes what is final."""
-    table = known.deal.table
-    if known.party.role != SELLER_UTILITY or table is None:
-        return
-    shares = (table.values(f"{side}'s allocation") for side in ("buyer", "seller"))
-    final = [min(x or Decimal(0), y or Decimal(0)) for x, y in zip(*shares, strict=True)]
-    column = Column(name="final allocation", unit="kWh", role=SELLER_UTILITY)
-    known.deal = _with_values(known.deal, column, final)
+def _objective(known: Known) -> None:
+    if known.facts.stay.objective is None:
+        raise UserError(
+            "a row carries an objective, and none is stated",
+            where="the message sequence",
+            mend="state in the stay what is to be charged, and by when",
+        )
+    data = typed("EnergyObjective", dict(known.facts.stay.objective))
+    block = Block(slot="contract", name="objective", data=data)
+    known.deal = replace(known.deal, blocks=with_block(known.deal.blocks, block))
 
 
-def _with_values(deal: Deal, column: Column, values: list[Decimal]) -> Deal:
-    rows = tuple({column.name: (value,)} for value in values)
-    return with_column(deal, IntervalTable(interval=None, columns=(), rows=rows), column)
+def _plan(known: Known) -> None:
+    """Choose the hours of the delivery among those that are asked for."""
+    known.deal = replace(known.deal, interval=known.facts.interval)
 
 
-def with_column(deal: Deal, source: IntervalTable, column: Column) -> Deal:
-    """Write a column of another table into the table of a deal, which may have none yet."""
-    empty = IntervalTable(interval=source.interval, columns=(), rows=tuple({} for _ in source.rows))
-    table = deal.table or empty
-    others = tuple(one for one in table.columns if one.name != column.name)
-    rows = tuple(
-        {**row, column.name: values[column.name]} if column.name in values else row
-        for row, values in zip(table.rows, source.rows, strict=False)
-    )
-    return replace(deal, table=replace(table, columns=(*others, column), rows=rows, at={}))
+def _notice(known: Known) -> None:
+    """State how long before the reserved hours they are given up; below zero is after."""
+    at, interval = known.facts.stay.given_up, known.deal.interval
+    if at is None or interval is None:
+        raise UserError(
+            "nobody gives the reserved hours up",
+            where="the message sequence",
+            mend="state in the stay when they are given up",
+        )
+    notice_h = (datetime.fromisoformat(interval.start) - at) / HOUR
+    _state(known, Term(name="notice", value=round(Decimal(str(notice_h)), 4), unit="h"))
+    if known.party == known.facts.parties[0]:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="PENDING"))
+    else:
+        _tell(known, Block(slot="fulfilment", name="deliveryStatus", data="FAILED"))
+    _observe(known, at)
+
+
+def _shortfall(known: Known) -> None:
+    """State what the record lacks of the target at the deadline."""
+    missing_kwh = charging.shortfall_kwh(known.whole())
+    if missing_kwh is not None:
+        _state(known, Term(name="shortfall", value=missing_kwh, unit="kWh"))
+
+
+def _state(known: Known, term: Term) -> None:
+    """State one quantity of one's own beside those that are stated already."""
+    own = known.deal.role(known.party.role) or Role(name=known.party.role)
+    others = tuple(one for one in own.terms if one.name != term.name)
+    known.deal = with_role(known.deal, replace(own, terms=(*others, term)))
 
 
 def _bill(known: Known) -> None:
@@ -632,21 +665,26 @@ WORDS: dict[str, Callable[[Known], None]] = {
     "bill": _bill,
     "settlement": _settlement,
     "telemetry": _telemetry,
-    "signals": accounts.signals,
-    "running totals": accounts.running_totals,
-    "billing report": accounts.billing_report,
-    "correction": accounts.correction,
     "completed": _completed,
     "lock": _lock,
-    **{word: _state("sessionStatus", state) for word, state in SESSION.items()},
-    **{word: _state("deliveryStatus", state) for word, state in DELIVERY.items()},
+    "arrival window": _arrival,
+    "objective": _objective,
+    "plan": _plan,
+    "notice": _notice,
+    "shortfall": _shortfall,
+    **{word: _session(state) for word, state in SESSION.items()},
+    **{word: _delivery(state) for word, state in DELIVERY.items()},
     **measuring.WORDS,
-    **{f"{name} per interval": _column(name) for name in COLUMNS},
-    "buyer's allocation per interval": _allocation(BUYER_UTILITY, "buyer's allocation"),
-    "seller's allocation per interval": _allocation(SELLER_UTILITY, "seller's allocation"),
-    "final allocation per interval": _final_allocation,
+    **COLUMN_WORDS,
 }
 """How a reference actor fills each word that a row may carry."""
 
-PERSISTENT = ("terms", "tariff", "payment formulas", *(f"{name} per interval" for name in COLUMNS))
+PERSISTENT = (
+    "terms",
+    "tariff",
+    "payment formulas",
+    "arrival window",
+    "objective",
+    *COLUMN_WORDS,
+)
 """What is said once and holds for the whole deal."""

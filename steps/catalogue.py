@@ -32,7 +32,7 @@ def the_providers_publish(datatable: list[list[str]]) -> list[tables.Row]:
 
 @given("the search", target_fixture="search")
 def the_search(datatable: list[list[str]]) -> tables.Row:
-    asks = ["provider", "near", "within", "connector", "power"]
+    asks = ["provider", "near", "along", "within", "connector", "power"]
     found = tables.rows(datatable, needs=[], may=[*asks, "page", "nothing found"])
     if len(found) != 1:
         raise UserError("is no one search", where="the search", mend="write one row")

@@ -6,6 +6,7 @@ that clears (market), the reading of tables (tables).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
@@ -13,24 +14,28 @@ from pytest_bdd import given, parsers, when
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts
-from gridwitness.steps import tables
+from gridwitness.steps import listings, tables
+from gridwitness.views import Due, Promise
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.measuring import Telemetered
     from gridwitness.mocks.sandbox import Sandbox
+    from gridwitness.mocks.stay import Stay
     from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.trace import Scene, Step
-    from gridwitness.views import Due, Interval, IntervalTable, Term
+    from gridwitness.views import Interval, IntervalTable, Term
 
 
 @given("the parties", target_fixture="parties")
 def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
-    rows = tables.rows(datatable, needs=["name", "role"], may=["meter"])
-    return tuple(tables.party(row) for row in rows)
+    rows = tables.rows(
+        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"]
+    )
+    return tuple(replace(tables.party(row), thing=tuple(listings.thing(row))) for row in rows)
 
 
 @given("the terms", target_fixture="terms")
@@ -39,9 +44,10 @@ def the_terms(datatable: list[list[str]]) -> dict[str, tuple[Term, ...]]:
 
 
 @given("the payments", target_fixture="dues")
-def the_payments(datatable: list[list[str]]) -> tuple[Due, ...]:
-    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=[])
-    return tuple(tables.due(row) for row in rows)
+def the_payments(datatable: list[list[str]]) -> tuple[Due | Promise, ...]:
+    may = ["unless", "is"]
+    rows = tables.rows(datatable, needs=["from", "to", "kind", "formula"], may=may)
+    return tuple(tables.promise(row) if row.get("unless") else tables.due(row) for row in rows)
 
 
 @given("the meter readings", target_fixture="readings")
@@ -92,7 +98,14 @@ def payments_in(currency: str, decimals: str) -> tuple[str, int]:
     return tables.money(currency, decimals)
 
 
-@given(parsers.parse("a delivery from {start:S} to {end:S}"), target_fixture="interval")
+@given("the stay", target_fixture="stay")
+def the_stay(datatable: list[list[str]]) -> Stay:
+    there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
+    may = [*there, "to charge", "by", "at most"]
+    return tables.stay(tables.rows(datatable, needs=[], may=may))
+
+
+@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
 def a_delivery_from_to(start: str, end: str) -> Interval:
     return tables.interval(start, end)
 
@@ -101,12 +114,14 @@ def a_delivery_from_to(start: str, end: str) -> Interval:
 def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     parties: tuple[Party, ...],
     terms: dict[str, tuple[Term, ...]],
-    dues: tuple[Due, ...],
+    dues: tuple[Due | Promise, ...],
     readings: tuple[Metered, ...],
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
     refusals: frozenset[tuple[str, str]],
+    search: dict[str, str],
+    stay: Stay,
     signals: tuple[Signal, ...],
     money: tuple[str, int],
     telemetry: tuple[Telemetered, ...],
@@ -123,20 +138,23 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         parties=parties,
         interval=interval,
         terms=terms,
-        dues=dues,
+        dues=tuple(due for due in dues if isinstance(due, Due)),
+        promises=tuple(due for due in dues if isinstance(due, Promise)),
         sources=(
-            *tables.sources(readings, session=session, tariff=tariff),
+            *tables.sources(readings, session=session, dues=dues, tariff=tariff),
             *tables.sources_of_telemetry(telemetry, signals),
         ),
         readings=first,
         later=tuple(later),
         tariff=tariff,
         session=session,
+        tables=intervals,
+        refusals=refusals,
+        search=listings.intent(search, interval, {}) if search else None,
+        stay=stay,
         signals=signals,
         currency=money[0],
         minor_unit=money[1],
-        tables=intervals,
-        refusals=refusals,
         telemetry=telemetry,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

@@ -71,13 +71,13 @@ def _offer(row: tables.Row, interval: Interval, now: datetime) -> Offer:
             interval=delivered,
             roles=(Role(name=PROSUMER, terms=terms), Role(name=CONSUMER)),
         ),
-        blocks=tuple(_blocks(row)),
+        blocks=tuple(thing(row)),
         valid_until=_until(row.get("valid", ""), delivered, now),
         is_active=row.get("state", "") != "withdrawn",
     )
 
 
-def _blocks(row: tables.Row) -> Iterable[Block]:
+def thing(row: tables.Row) -> Iterable[Block]:
     """Give what a thing is, in the order in which its block is read."""
     if row.get("power"):
         yield Block(slot="item", name="maxPowerKW", data=tables.quantity(row["power"], "kW"))
@@ -97,18 +97,23 @@ def intent(row: tables.Row, interval: Interval, ids: dict[str, str]) -> Intent:
 
     ids gives the subscriber ids of providers by their names.
     """
-    near = row.get("near", "")
-    nearby = None
+    near, nearby = row.get("along") or row.get("near", ""), None
     if near:
-        (longitude, latitude), within = _place(near), tables.quantity(row["within"], "km")
-        nearby = Nearby(longitude=longitude, latitude=latitude, within_m=within * 1000)
+        (longitude, latitude), *onward = (_place(place) for place in near.split("; "))
+        within_m = tables.quantity(row["within"], "km") * 1000
+        nearby = Nearby(
+            longitude=longitude, latitude=latitude, within_m=within_m, onward=tuple(onward)
+        )
+    provider = row.get("provider", "")
+    if provider and provider not in ids:
+        raise _mistake(provider, "publishes nothing", "name a provider that does")
     power, connector = row.get("power", ""), row.get("connector", "")
     return Intent(
         interval=interval,
         nearby=nearby,
         connector_type=_connector(connector) if connector else None,
         min_power_kw=tables.quantity(power, "kW") if power else None,
-        provider_id=ids[row["provider"]] if row.get("provider") else None,
+        provider_id=ids[provider] if provider else None,
     )
 
 

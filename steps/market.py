@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
-from gridwitness.mocks.market import OPEN_CHARGES, Cast, play
+from gridwitness.mocks.market import Cast, play
 from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.trace import Scene, Step
+    from gridwitness.views import Charges, Objective
 
 
 @given("the message sequence", target_fixture="sequence")
@@ -31,7 +32,20 @@ def a_delivery_interval(minutes: int) -> Fraction:
 @given("the market participants", target_fixture="participants")
 def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
     needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
-    return tables.rows(datatable, needs=needs, may=["committed", "metered", "spoilt"])
+    return tables.rows(datatable, needs=needs, may=["committed", "usual load", "metered", "spoilt"])
+
+
+@given("the charges", target_fixture="charges")
+def the_charges(datatable: list[list[str]]) -> Charges:
+    may = ["settled by", "wheeling", "penalty", "band", "virtual meter", "short", "long"]
+    return tables.charges(tables.row(datatable, needs=[], may=may))
+
+
+@given("the objective", target_fixture="objective")
+def the_objective(datatable: list[list[str]]) -> Objective:
+    return tables.objective(
+        tables.row(datatable, needs=["reduction", "highest price", "baseline"], may=[])
+    )
 
 
 @given("the last of them confirms late", target_fixture="last_confirms_late")
@@ -51,6 +65,8 @@ def who_cancels(name: str, moment: str) -> dict[str, str]:
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     participants: list[tables.Row],
     duration_h: Fraction,
+    charges: Charges,
+    objective: Objective | None,
     sequence: tuple[Step, ...],
     scene: Scene,
     sandbox: Sandbox,
@@ -64,7 +80,8 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         wishes={row["name"]: tables.wish(row) for row in participants},
         meters={row["meter"]: tables.meter(row) for row in participants},
         duration_h=duration_h,
-        charges=OPEN_CHARGES,
+        charges=charges,
+        objective=objective,
         last_confirms_late=last_confirms_late,
         cancels=cancels,
         patience=patience,

@@ -22,19 +22,23 @@ from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.measuring import OPTS_IN, OPTS_OUT, Telemetered
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
+from gridwitness.mocks.stay import Stay
 from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Metered, Party
 from gridwitness.reference_impl.curves import Point
-from gridwitness.reference_impl.tariff import ChargingPeriod
+from gridwitness.reference_impl.tariff import DAYS, ChargingPeriod
 from gridwitness.response import SCORE_UNIT
 from gridwitness.signals import KINDS, Signal
 from gridwitness.views import (
+    Charges,
     Column,
     Due,
     Interval,
     IntervalTable,
     MeterReading,
+    Objective,
     OfferCurve,
+    Promise,
     Source,
     Term,
 )
@@ -56,6 +60,16 @@ SPOILT = {
     )
 }
 """What may be wrong with an offer on purpose; the first is wrong in the table already."""
+
+
+def row(table: Sequence[Sequence[str]], *, needs: Sequence[str], may: Sequence[str]) -> Row:
+    """Read a table of one row below its heading."""
+    read = rows(table, needs=needs, may=may)
+    if len(read) != 1:
+        raise UserError(
+            f"{len(read)} rows below the heading", where="a table of the feature", mend="write one"
+        )
+    return read[0]
 
 
 def quantity(text: str, unit: str) -> Decimal:
@@ -112,11 +126,65 @@ def wish(row: Mapping[str, str]) -> Wish:
 def meter(row: Mapping[str, str]) -> Meter:
     """Read what the utility knows of a participant's meter."""
     committed, metered = row.get("committed", ""), row.get("metered", "")
+    usual = row.get("usual load", "")
     return Meter(
         meter_id=row["meter"],
         sanctioned_load_kw=quantity(row["sanctioned"], "kW"),
         committed_kw=quantity(committed, "kW") if committed else Decimal(0),
         metered_kwh=quantity(metered, "kWh") if metered else None,
+        usual_kw=tuple(quantity(part.strip(), "kW") for part in usual.split(",") if part.strip()),
+    )
+
+
+SETTLED_BY = {
+    "what was cleared": "AS_CLEARED",
+    "what was delivered": "ACTUALS_CAPPED",
+    "a virtual meter": "VIRTUAL_METER",
+    "imbalance prices": "TWO_SETTLEMENT",
+}
+"""What a deviation changes, by the words for it."""
+
+
+def charges(row: Mapping[str, str]) -> Charges:
+    """Read what a utility charges, in INR; what is not stated is free."""
+    mode = row.get("settled by", "what was cleared")
+    if mode not in SETTLED_BY:
+        raise UserError(
+            f"nobody settles by {mode!r}",
+            where="the charges",
+            mend=f"write one of: {', '.join(SETTLED_BY)}",
+        )
+
+    def rate(name: str) -> Decimal | None:
+        return quantity(row[name], "INR/kWh") if row.get(name) else None
+
+    band = row.get("band", "")
+    return Charges(
+        currency="INR",
+        mode=SETTLED_BY[mode],
+        wheeling_buyer_per_kwh=rate("wheeling"),
+        penalty_per_kwh=rate("penalty"),
+        penalty_band=quantity(band, "%") / 100 if band else None,
+        virtual_meter_per_kwh=rate("virtual meter"),
+        short_price_per_kwh=rate("short"),
+        long_price_per_kwh=rate("long"),
+        rounding="HALF_UP",
+        minor_unit=2,
+    )
+
+
+def objective(row: Mapping[str, str]) -> Objective:
+    """Read what a grid operator wants to buy: less load, up to a price, below a baseline."""
+    days = re.fullmatch(r"(\d+) of (\d+) days", row["baseline"])
+    if days is None:
+        raise UserError(
+            f"{row['baseline']!r} is no baseline", where="the objective", mend="write '3 of 5 days'"
+        )
+    return Objective(
+        target_kw=quantity(row["reduction"], "kW"),
+        max_price_per_kwh=quantity(row["highest price"], "INR/kWh"),
+        currency="INR",
+        methodology=f"{days[1]}of{days[2]}",
     )
 
 
@@ -125,7 +193,11 @@ def meter(row: Mapping[str, str]) -> Meter:
 DAY = date(2031, 5, 12)
 """The day on which exchanges with a time of day are played: a Monday."""
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WEEK = {
+    f"on {name.capitalize()}": DAY + timedelta(days=number) for number, name in enumerate(DAYS)
+}
+_DAYS = {"": DAY, "next day": DAY + timedelta(days=1)} | _WEEK
+
 MINUTE = timedelta(minutes=1)
 ZONE = ZoneInfo("Asia/Kolkata")
 
@@ -209,6 +281,25 @@ def due(row: Row) -> Due:
     return Due(payer=row["from"], payee=row["to"], kind=row["kind"], formula=row["formula"])
 
 
+def promise(row: Row) -> Promise:
+    """Read a penalty, unless a measure is as promised: 'availability at least 0.95'."""
+    match = re.fullmatch(rf"(\w+) (at least|at most) ({_NUMBER})(?: (\S+))?", row["unless"])
+    if match is None or not row.get("is"):
+        raise UserError(
+            f"{row['unless']!r} is no promise",
+            where="the payments",
+            mend="write 'availability at least 0.95', and in the column 'is' how it is measured",
+        )
+    return Promise(
+        name=match[1],
+        formula=row["is"],
+        target=Decimal(match[3]),
+        bound=match[2].upper().replace(" ", "_"),
+        due=due(row),
+        unit=match[4],
+    )
+
+
 def reading(row: Row) -> Metered:
     """Read what a meter registers; it is told in the first report, or in a later one."""
     start, end, report = (row.get(column, "") for column in ("from", "until", "report"))
@@ -240,12 +331,17 @@ def portions(readings: Sequence[Metered]) -> tuple[tuple[MeterReading, ...], ...
 
 
 def sources(
-    readings: Sequence[Metered], *, session: Sequence[ChargingPeriod], tariff: object
+    readings: Sequence[Metered],
+    *,
+    session: Sequence[ChargingPeriod],
+    dues: Sequence[Due | Promise] = (),
+    tariff: object = None,
 ) -> tuple[Source, ...]:
     """Give every source once, in order.
 
-    What a session or a meter costs by tariff is called bill, a session's energy charged; what
-    is priced by a signal is called delivered_at_day_ahead.
+    What is priced by a signal is called delivered_at_day_ahead; what a session costs by tariff, or
+    what the first meter registered where there is none, is called bill, and a session's energy
+    charged, where a payment counts with it.
     """
     found = dict[str, Source]()
     for source, _, _ in readings:
@@ -253,12 +349,12 @@ def sources(
         if source.signal is not None:
             name = f"{source.name}_at_{source.signal}"
             found.setdefault(name, replace(source, name=name))
-    if session:
-        found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD")
-        found["charged"] = Source(name="charged", kind="CHARGE_DATA_RECORD", unit="kWh")
-    elif tariff is not None and found:
-        meter_id = next(iter(found.values())).meter_id
+    metered = next(iter(found.values()), None) if tariff is not None and not session else None
+    if session or metered:
+        meter_id = metered and metered.meter_id
         found["bill"] = Source(name="bill", kind="CHARGE_DATA_RECORD", meter_id=meter_id)
+    if session and any("charged" in d.formula.split() for d in dues):
+        found["charged"] = Source(name="charged", kind="CHARGE_DATA_RECORD", unit="kWh")
     return tuple(found.values())
 
 
@@ -286,17 +382,16 @@ def sources_of_telemetry(
 
 
 def instant(text: str) -> datetime:
-    """Read a time of the week of the exchange, a Monday: '17:30', '01:15 next day', 'Sat 09:00'."""
-    match = re.fullmatch(rf"(?:({'|'.join(DAYS)}) )?(\d\d):(\d\d)( next day)?", text)
-    if match is None or int(match[2]) > 23 or int(match[3]) > 59:  # noqa: PLR2004
+    """Read a time of the day of the exchange: '17:30', '01:15 next day' or '22:00 on Friday'."""
+    match = re.fullmatch(r"(\d\d):(\d\d)(?: (next day|on \w+day))?", text)
+    day = match and _DAYS.get(match[3] or "")
+    if match is None or day is None or int(match[1]) > 23 or int(match[2]) > 59:  # noqa: PLR2004
         raise UserError(
             f"{text!r} is no time of day",
             where="a table",
-            mend="write '17:30', '01:15 next day' or 'Sat 09:00'",
+            mend="write '17:30', '01:15 next day' or '22:00 on Friday'",
         )
-    days = (DAYS.index(match[1]) if match[1] else 0) + bool(match[4])
-    day = DAY + timedelta(days=days)
-    return datetime.combine(day, time(int(match[2]), int(match[3])), ZONE)
+    return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
 
 
 def interval(start: str, end: str) -> Interval:
@@ -365,6 +460,33 @@ def _values(name: str, text: str, units: dict[str, str | None]) -> tuple[Decimal
     return tuple(value for value, _ in read)
 
 
+def stay(table: Sequence[Row]) -> Stay:
+    """Read what a driver says of a stay, in one row; no cell of it has to be there."""
+    if len(table) != 1:
+        raise UserError(f"{len(table)} rows", where="the stay", mend="write one row")
+    row = {column: cell for column, cell in table[0].items() if cell}
+    arrival = [row[column] for column in ("arrives from", "arrives until") if column in row]
+    grace, target = row.get("grace"), row.get("to charge")
+    hours = [row[column] for column in ("parked from", "parked until") if column in row]
+    return Stay(
+        hours=interval(hours[0], hours[-1]) if hours else None,
+        arrival=interval(arrival[0], arrival[-1]) if arrival else None,
+        grace_h=Fraction(quantity(grace, "min")) / 60 if grace else None,
+        objective=_objective(row, target) if target else None,
+        given_up=instant(row["given up"]) if "given up" in row else None,
+    )
+
+
+def _objective(row: Row, target: str) -> dict[str, object]:
+    members: dict[str, object] = {"targetChargeKWh": quantity(target, "kWh")}
+    if "by" in row:
+        members["deadline"] = instant(row["by"]).isoformat()
+    if "at most" in row:
+        limit = {"maxPricePerKWh": quantity(row["at most"], "INR/kWh"), "currency": "INR"}
+        members |= limit
+    return members
+
+
 def tariff(table: Sequence[Row]) -> dict[str, object]:
     """Read a tariff: a row an element, with one price; the first that applies is in force."""
     return typed(
@@ -412,6 +534,12 @@ def _element(row: Row) -> dict[str, object]:
 
 def period(row: Row) -> ChargingPeriod:
     """Read a period of a charging session; a car that is 'full' is parked."""
+    if row.get("car", "") not in ("", "full", "cut off"):
+        raise UserError(
+            f"{row['car']!r} is no state of a car",
+            where="the charging session",
+            mend="write 'full', 'cut off' or nothing",
+        )
     return ChargingPeriod(
         instant(row["from"]),
         instant(row["until"]),

@@ -15,6 +15,9 @@ from gridwitness.errors import UserError
 from gridwitness.hearing import family
 from gridwitness.rules import rules
 
+OPTED_OUT = "FLX-007"
+"""What only who has opted out exercises; a scenario in which somebody does demands it by name."""
+
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
 
@@ -42,6 +45,12 @@ def every_trade_is_locked_once(hearing: Hearing) -> None:
 @then("the money balances to the last minor unit")
 def the_money_balances(hearing: Hearing) -> None:
     hearing.demand(family("SET"))
+
+
+@then("the reduction is bought, measured and paid as agreed")
+def the_reduction_is_bought(hearing: Hearing) -> None:
+    told = [one for one in rules().values() if one.family == "FLX"]
+    hearing.demand(one for one in told if one.id != OPTED_OUT)
 
 
 @then("the contracts follow their life cycle")

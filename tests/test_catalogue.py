@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from gridwitness.story import CATALOGUE
 from gridwitness.trace import Message, Scene, Trace
 from gridwitness.views import Deal, Intent, Interval, Offer, Role, Term
 from tests.conftest import SEED
+from tests.stated import recorded
 
 HOUR = Interval(start="2031-05-12T10:00:00Z", duration_h=Fraction(1))
 CAT = [rule_id for rule_id in rules() if rule_id.startswith("CAT-")]
@@ -239,3 +242,22 @@ def test_no_catalogue_brings_a_rule_down(dialect: str):
                 list(rules()[rule_id].check(spoilt))
             tried += 1
     assert tried > 100
+
+
+UPSTREAM = os.environ.get("GRIDWITNESS_UPSTREAM")
+PUBLISHED = [
+    # Less is left to sell, and as much is offered as before.
+    ("p2p-trading-interdiscom/publish-reduce-catalog-inventory.json", {"CAT-010"}),
+    # The address in the catalogue lacks the port.
+    ("p2p-trading-wave2/examples/publish-catalog.json", {"CAT-011"}),
+    ("p2p-trading/publish-catalog.json", set()),
+    # A discovery service tells what others offer.
+    ("ev-charging/02_on_discover/ev-charging-discovery-catalog.json", set()),
+]
+
+
+@pytest.mark.skipif(not UPSTREAM, reason="no published messages here")
+@pytest.mark.parametrize(("file", "rule_ids"), PUBLISHED)
+def test_the_mistakes_of_published_catalogues_are_found(file: str, rule_ids: set[str]):
+    body = json.loads((Path(UPSTREAM or "") / "examples" / file).read_text("utf-8"))
+    assert broken(recorded(body, roles={"stranger": "BPP"})) == rule_ids

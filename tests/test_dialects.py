@@ -20,6 +20,7 @@ from gridwitness.dialects.deals import HELD
 from gridwitness.dialects.order import ORDER
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.reference_impl.curves import Point
+from gridwitness.reference_impl.terms import MODES
 from gridwitness.views import (
     Approval,
     Bill,
@@ -95,6 +96,10 @@ CHARGES = st.builds(
     wheeling_seller_per_kwh=optional(POSITIVE),
     penalty_per_kwh=optional(POSITIVE),
     penalty_band=optional(st.decimals(0, 1, places=2)),
+    mode=optional(st.sampled_from(MODES)),
+    virtual_meter_per_kwh=optional(POSITIVE),
+    short_price_per_kwh=optional(NUMBERS),
+    long_price_per_kwh=optional(NUMBERS),
     rounding=optional(st.sampled_from(["HALF_UP", "HALF_EVEN"])),
     minor_unit=optional(st.integers(0, 4)),
 )
@@ -507,7 +512,11 @@ WHOLE = Reading(
             approved_max_trade_kw=Decimal(5), sanctioned_load_kw=Decimal(9), committed_kw=Decimal(1)
         ),
         charges=Charges(
-            currency="INR", fee_per_kwh=Decimal("0.1"), rounding="HALF_UP", minor_unit=2
+            currency="INR",
+            fee_per_kwh=Decimal("0.1"),
+            mode="AS_CLEARED",
+            rounding="HALF_UP",
+            minor_unit=2,
         ),
         clearing=ClearingResult(
             cleared_power_kw=Decimal(5), clearing_price_per_kwh=Decimal("0.07")
@@ -721,6 +730,11 @@ PAYLOADS = "/message/contract/commitments/0/commitmentAttributes/intervals/0/pay
             f"{BLOCK}/inputParameters/charges/rounding",
             "DOWN",
             "is none of HALF_UP, HALF_EVEN",
+        ),
+        (
+            f"{BLOCK}/inputParameters/charges/settlementMode",
+            "AS_IT_COMES",
+            "is none of AS_CLEARED, TWO_SETTLEMENT, ACTUALS_CAPPED, VIRTUAL_METER",
         ),
         (f"{BLOCK}/inputParameters/charges/minorUnit", 5, "is not between 0 and 4"),
         (f"{BLOCK}/inputParameters/charges/minorUnit", -1, "is not between 0 and 4"),

@@ -81,6 +81,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "targetReactiveKvar": 1,
         "tradeWindow": WINDOW,
         "currency": "",
+        "baselineMethodology": "",
     },
     "GridNode": {
         "nodeId": "",
@@ -134,6 +135,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "meterReadings": [{"meterId": "", "allocatedEnergy": 1, "unit": "", "timeWindow": {}}]
     },
     "EnergyDelivery": {
+        "observedAt": "",
         "deliveryStatus": "",
         "meters": [{"meterId": "", "telemetry": SERIES}],
         "telemetry": SERIES,
@@ -199,12 +201,27 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "wheelingChargesSeller": 1,
             "deviationPenalty": 1,
             "deviationBand": 1,
+            "settlementMode": "",
+            "virtualMeterRate": 1,
+            "shortPrice": 1,
+            "longPrice": 1,
             "rounding": "",
             "minorUnit": 2,
             "cancellationFee": 1,
         },
         "telemetrySources": [{"sourceId": "", "sourceType": "", "signalId": "", "unit": ""}],
-        "qualityMetrics": [{"metricId": "", "target": 1, "unit": ""}],
+        "qualityMetrics": {
+            "metrics": [
+                {
+                    "metricId": "",
+                    "formula": "",
+                    "target": 1,
+                    "bound": "",
+                    "unit": "",
+                    "penalty": {"kind": "", "formula": "", "appliedTo": "", "paidTo": ""},
+                }
+            ]
+        },
         "revenueFlows": [{"from": "", "to": "", "formula": ""}],
         "policy": {"url": "", "queryPath": ""},
     },

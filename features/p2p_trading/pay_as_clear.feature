@@ -101,3 +101,17 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
     Then the exchange keeps COR-005
     And the messages follow the sequence
     And the market is in equilibrium
+
+  Scenario: What the meters deviate is bought and sold at the prices of an imbalance
+    Given the charges
+      | settled by       | wheeling       | short        | long         |
+      | imbalance prices | 0.025 INR/kWh  | 7.50 INR/kWh | 2.15 INR/kWh |
+    And the market participants
+      | name      | meter  | sanctioned | offer curve (INR/kWh)                     | metered    |
+      | household | 100200 | 20 kW      | -10 kW at 3.00, -4 kW at 5.00             | -6.3 kWh   |
+      | roof      | 100301 | 10 kW      | 0 kW at 4.00, 7 kW at 5.50                | 3.333 kWh  |
+      | wind      | 100302 | 10 kW      | 0 kW at 3.00, 5 kW at 5.00                | 4.001 kWh  |
+    When the market runs
+    Then the messages follow the sequence
+    And the market is in equilibrium
+    And the money balances to the last minor unit

@@ -40,9 +40,9 @@ Feature: Neighbours of two utilities trade through their platforms
       | seller platform | seller utility | DEVIATION_PENALTY | penalty * (requested - final_allocation) |
     And the terms
       | role            | term         | value        |
-      | seller platform | wheeling_in  | 0.25 INR/kWh |
-      | seller platform | wheeling_out | 0.30 INR/kWh |
-      | seller platform | penalty      | 0.50 INR/kWh |
+      | seller platform | wheeling_in  | 0.28 INR/kWh |
+      | seller platform | wheeling_out | 0.32 INR/kWh |
+      | seller platform | penalty      | 0.65 INR/kWh |
     And a delivery from 10:00 to 12:00
 
   Scenario: One trade is delivered a little short and settled to the paisa
@@ -54,16 +54,16 @@ Feature: Neighbours of two utilities trade through their platforms
       | valley utility | seller utility  |        |
     And the intervals
       | party | from  | until | price         | available | requested |
-      |       | 10:00 | 11:00 | 12.50 INR/kWh | 30.5 kWh  |           |
-      |       | 11:00 | 12:00 | 14.50 INR/kWh | 25.5 kWh  |           |
-      | shop  | 10:00 | 11:00 |               |           | 20.5 kWh  |
-      | shop  | 11:00 | 12:00 |               |           | 15.5 kWh  |
+      |       | 10:00 | 11:00 | 11.85 INR/kWh | 28 kWh    |           |
+      |       | 11:00 | 12:00 | 13.40 INR/kWh | 24 kWh    |           |
+      | shop  | 10:00 | 11:00 |               |           | 19.3 kWh  |
+      | shop  | 11:00 | 12:00 |               |           | 16.4 kWh  |
     And the meter readings
       | name   | meter  | energy    | from  | until |
-      | sold   | 100300 | 19.2 kWh  | 10:00 | 11:00 |
-      | sold   | 100300 | 14.7 kWh  | 11:00 | 12:00 |
-      | bought | 100200 | -18.5 kWh | 10:00 | 11:00 |
-      | bought | 100200 | -14.2 kWh | 11:00 | 12:00 |
+      | sold   | 100300 | 17.9 kWh  | 10:00 | 11:00 |
+      | sold   | 100300 | 16.85 kWh | 11:00 | 12:00 |
+      | bought | 100200 | -18.25 kWh | 10:00 | 11:00 |
+      | bought | 100200 | -15.725 kWh | 11:00 | 12:00 |
     When the exchange runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
@@ -82,8 +82,8 @@ Feature: Neighbours of two utilities trade through their platforms
       | valley utility | seller utility  |        |
     And the intervals
       | party   | from  | until | price         | available | requested |
-      |         | 10:00 | 11:00 | 12.50 INR/kWh | 30 kWh    |           |
-      |         | 11:00 | 12:00 | 14.50 INR/kWh | 24 kWh    |           |
+      |         | 10:00 | 11:00 | 12.20 INR/kWh | 30 kWh    |           |
+      |         | 11:00 | 12:00 | 13.75 INR/kWh | 24 kWh    |           |
       | baker   | 10:00 | 11:00 |               |           | 10 kWh    |
       | baker   | 11:00 | 12:00 |               |           | 8 kWh     |
       | butcher | 10:00 | 11:00 |               |           | 7 kWh     |

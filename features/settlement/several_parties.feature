@@ -103,3 +103,22 @@ Feature: Six parties share what a neighbour's energy is sold for
       | currency | decimals | price   | fee     |
       | JPY      | 0        | 27.5    | 0.35    |
       | KWD      | 3        | 0.02945 | 0.00045 |
+
+  Scenario: A penalty is paid for the promise that was missed, and none for the one that was kept
+    Given the terms
+      | role     | term       | value        |
+      | consumer | contracted | 25 kWh       |
+      | prosumer | price      | 5.35 INR/kWh |
+      | prosumer | sorry      | 0.75 INR/kWh |
+      | prosumer | excess     | 2.10 INR/kWh |
+    And the meter readings
+      | name      | meter  | energy    |
+      | delivered | 100300 | 22.91 kWh |
+    And the payments
+      | from     | to       | kind     | formula                              | unless                     | is                           |
+      | consumer | prosumer | ENERGY   | price * delivered                    |                            |                              |
+      | prosumer | consumer | SERVICE  | sorry * (target - share) * contracted | share at least 0.95        | delivered / contracted       |
+      | prosumer | consumer | OVERFLOW | excess * (surplus - target)          | surplus at most 0.5 kWh    | max(0, delivered - contracted) |
+    When the exchange runs
+    Then the messages follow the sequence
+    And the exchange keeps BIL-001

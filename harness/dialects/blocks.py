@@ -19,6 +19,7 @@ import isodate
 
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.rounding import ROUNDINGS
+from gridwitness.reference_impl.terms import MODES
 from gridwitness.views import (
     Bill,
     Charges,
@@ -33,7 +34,7 @@ from gridwitness.views import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from gridwitness.dialects.base import Cursor, Json
 
@@ -88,7 +89,10 @@ _CHARGES = {
     "wheeling_seller_per_kwh": "wheelingChargesSeller",
     "penalty_per_kwh": "deviationPenalty",
     "penalty_band": "deviationBand",
+    "virtual_meter_per_kwh": "virtualMeterRate",
 }
+_PRICES = {"short_price_per_kwh": "shortPrice", "long_price_per_kwh": "longPrice"}
+"""What a deviation is bought and sold at; a price may be below zero."""
 
 
 def read_charges(cursor: Cursor) -> Charges | None:
@@ -99,10 +103,13 @@ def read_charges(cursor: Cursor) -> Charges | None:
         return None
     return Charges(
         currency=currency,
-        rounding=_rounding(cursor / "rounding"),
+        mode=_choice(cursor / "settlementMode", MODES),
+        rounding=_choice(cursor / "rounding", ROUNDINGS),
         minor_unit=_minor_unit(cursor / "minorUnit"),
-        at={name: (cursor / key).pointer for name, key in _CHARGES.items()} | {"": cursor.pointer},
+        at={name: (cursor / key).pointer for name, key in (_CHARGES | _PRICES).items()}
+        | {"": cursor.pointer},
         **{name: _rate(cursor / key) for name, key in _CHARGES.items()},
+        **{name: (cursor / key).number() for name, key in _PRICES.items()},
     )
 
 
@@ -114,12 +121,12 @@ def _rate(cursor: Cursor) -> Decimal | None:
     return rate
 
 
-def _rounding(cursor: Cursor) -> str | None:
-    rounding = cursor.text()
-    if rounding is not None and rounding not in ROUNDINGS:
-        cursor.problem(f"is none of {', '.join(ROUNDINGS)}")
+def _choice(cursor: Cursor, known: Collection[str]) -> str | None:
+    text = cursor.text()
+    if text is not None and text not in known:
+        cursor.problem(f"is none of {', '.join(known)}")
         return None
-    return rounding
+    return text
 
 
 def _minor_unit(cursor: Cursor) -> int | None:
@@ -134,8 +141,12 @@ def write_charges(charges: Charges | None) -> dict[str, Json] | None:
     if charges is None:
         return None
     block: dict[str, Json] = {"currency": charges.currency}
-    block |= {key: getattr(charges, name) for name, key in _CHARGES.items()}
-    block |= {"rounding": charges.rounding, "minorUnit": charges.minor_unit}
+    block |= {key: getattr(charges, name) for name, key in (_CHARGES | _PRICES).items()}
+    block |= {
+        "settlementMode": charges.mode,
+        "rounding": charges.rounding,
+        "minorUnit": charges.minor_unit,
+    }
     return {key: value for key, value in block.items() if value is not None}
 
 

@@ -282,7 +282,7 @@ def _read_deal(contract: Cursor) -> Deal | None:
         blocks=(*deal.blocks, *read_blocks(performance, "fulfilment", IN_A_DEAL)),
         readings=read_readings(performance / "meterReadings"),
         settlement=_read_settlement(contract),
-        bill=_read_bill(contract, _Series(commitment / "commitmentAttributes")),
+        bill=_read_bill(contract, _Series(commitment / "commitmentAttributes"), is_market=False),
         at={**deal.at, "": contract.pointer, "status": (contract / "status" / "code").pointer},
     )
 
@@ -350,7 +350,7 @@ def _read_settlement(contract: Cursor) -> SettlementReport | None:
     return read_report(report, paid)
 
 
-def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
+def _read_bill(contract: Cursor, series: _Series, *, is_market: bool = True) -> Bill | None:
     priced = _holding(contract / "consideration", "considerationAttributes", "value")
     paid = _holding(contract / "settlements", "settlementAttributes", "payTo")
     if not priced:
@@ -359,8 +359,8 @@ def _read_bill(contract: Cursor, series: _Series) -> Bill | None:
     return read_bill(
         priced,
         energy=quantity / "unitQuantity",
-        price=series.column("CLEARING_PRICE") / 0,
-        to_participant=(paid / "payTo" / "role").text() == PROSUMER,
+        price=series.column("CLEARING_PRICE") / 0 if is_market else contract.nowhere,
+        to_participant=is_market and (paid / "payTo" / "role").text() == PROSUMER,
         is_due=bool(paid),
     )
 
@@ -436,6 +436,7 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         ),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "isActive").value is not False,
+        resource_id=(offer / "resourceIds" / 0).text(),
         **read_validity(offer / "validity", attributes, ""),
         at={"": offer.pointer, "pricing_model": (attributes / "pricingModel").pointer},
     )
@@ -609,7 +610,7 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         "participants": [_participant(role) for role in deal.roles if role.holder_id] or None,
         "contractAttributes": typed("EnergyContract", block),
         "performance": _performance(held) if held else None,
-    } | _write_money(deal.settlement, deal.bill, _roles_of(deal))
+    } | _write_money(deal.settlement, deal.bill, _roles_of(deal), deal.provider_id)
     return {key: value for key, value in members.items() if value is not None}
 
 
@@ -638,16 +639,20 @@ def _roles_of(deal: Deal) -> dict[str, str]:
 
 
 def _write_money(
-    report: SettlementReport | None, bill: Bill | None, roles: Mapping[str, str] = NO_ROLES
+    report: SettlementReport | None,
+    bill: Bill | None,
+    roles: Mapping[str, str] = NO_ROLES,
+    provider_id: str | None = None,
 ) -> dict[str, Json]:
-    """Write what is owed. roles: who holds which, where positions name it."""
+    """Write what is owed. roles: who holds which; in a deal it is the provider who is paid."""
     written = _write_report(report, roles) if report else {}
-    for slot, entry in (_write_bill(bill) if bill else {}).items():
+    payee = PROSUMER if bill and bill.to_participant else roles.get(provider_id or "", AGENT)
+    for slot, entry in (_write_bill(bill, payee) if bill else {}).items():
         written.setdefault(slot, []).append(entry)
     return dict(written)
 
 
-def _write_bill(bill: Bill) -> dict[str, Json]:
+def _write_bill(bill: Bill, payee: str) -> dict[str, Json]:
     price: dict[str, Json] = {
         "currency": bill.currency,
         "value": bill.value,
@@ -671,7 +676,7 @@ def _write_bill(bill: Bill) -> dict[str, Json]:
                 "SettlementTerm",
                 {
                     "amount": amount,
-                    "payTo": {"role": PROSUMER if bill.to_participant else AGENT},
+                    "payTo": {"role": payee},
                     "settlementStatus": "PENDING",
                 },
             ),

@@ -16,12 +16,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gridwitness.dialects.blocks import iso_duration, read_flows, read_window, write_flows
+from gridwitness.dialects.blocks import hours, iso_duration, read_flows, read_window, write_flows
 from gridwitness.reference_impl.rounding import ROUNDINGS
-from gridwitness.views import Block, Deal, Due, Role, Source, Term
+from gridwitness.views import Block, Deal, Due, Promise, Role, Source, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from fractions import Fraction
 
     from gridwitness.dialects.base import Cursor, Json
     from gridwitness.views import Interval, SettlementReport
@@ -46,6 +47,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "gridConstraints",
         "locationalPriceAdder",
         "externalSignals",
+        "beckn:maxQuantity",
     ),
     "contract": (
         "tariff",
@@ -67,6 +69,7 @@ HELD: dict[str, tuple[str, ...]] = {
         "sessionStatus",
         "connectorStatus",
         "deliveryStatus",
+        "observedAt",
     ),
 }
 """The blocks that the block of a slot may hold, by the member that holds them."""
@@ -89,6 +92,9 @@ _READ = {"grid operator": "utility"} | {
 }
 
 MOST_DECIMALS = 4
+
+MOST_PROMISES = 100
+BOUNDS = ("AT_LEAST", "AT_MOST")
 
 
 def upper(role: str) -> str:
@@ -139,7 +145,10 @@ def read_deal(block: Cursor) -> Deal | None:
         interval=read_window(inputs / "tradeWindow", "startTime", "duration"),
         roles=roles,
         dues=tuple(_read_dues(flows)),
+        promises=tuple(_read_promises(block / "qualityMetrics" / "metrics")),
         sources=tuple(_read_sources(block / "telemetrySources")),
+        arrival=read_window(inputs / "arrivalWindow", "startTime", "duration"),
+        grace_h=_hours(inputs / "gracePeriod"),
         minor_unit=_minor_unit(inputs / "minorUnit"),
         rounding=_rounding(inputs / "rounding"),
         blocks=read_blocks(block, "contract", IN_A_DEAL),
@@ -206,6 +215,49 @@ def _read_dues(flows: Cursor) -> Iterator[Due]:
             yield Due(payer=words(payer), payee=words(payee), kind=kind, formula=formula, at=at)
 
 
+def _read_promises(metrics: Cursor) -> Iterator[Promise]:
+    """Read the quality metrics that say on which side of their target they are met."""
+    for number, item in enumerate(metrics.items()):
+        if number == MOST_PROMISES:
+            item.problem(f"is more than the {MOST_PROMISES} that are read")
+            return
+        penalty, bound = item / "penalty", (item / "bound").text()
+        texts = [(item / "metricId").text(), (item / "formula").text()]
+        texts += [(penalty / key).text() for key in ("appliedTo", "paidTo", "formula")]
+        target = (item / "target").number()
+        if bound not in BOUNDS or target is None or any(text is None for text in texts):
+            continue
+        name, formula, payer, payee, charge = (text or "" for text in texts)
+        kind = (penalty / "kind").text() or "PENALTY"
+        due = Due(payer=words(payer), payee=words(payee), kind=kind, formula=charge)
+        unit, at = (item / "unit").text(), {"": item.pointer}
+        yield Promise(
+            name=name, formula=formula, target=target, bound=bound, due=due, unit=unit, at=at
+        )
+
+
+def _write_promises(deal: Deal, spell: Spell) -> dict[str, Json] | None:
+    metrics: list[Json] = [
+        _present(
+            {
+                "metricId": promise.name,
+                "formula": promise.formula,
+                "target": promise.target,
+                "bound": promise.bound,
+                "unit": promise.unit,
+                "penalty": {
+                    "kind": promise.due.kind,
+                    "formula": promise.due.formula,
+                    "appliedTo": spell(promise.due.payer),
+                    "paidTo": spell(promise.due.payee),
+                },
+            }
+        )
+        for promise in deal.promises
+    ]
+    return {"metrics": metrics} if metrics else None
+
+
 def _read_sources(sources: Cursor) -> Iterator[Source]:
     for item in sources.items():
         name, kind = (item / "sourceId").need_text(), (item / "sourceType").need_text()
@@ -218,6 +270,14 @@ def _read_sources(sources: Cursor) -> Iterator[Source]:
                 unit=(item / "unit").text(),
                 at={"": item.pointer},
             )
+
+
+def _hours(cursor: Cursor) -> Fraction | None:
+    text = cursor.text()
+    length_h = hours(text) if text is not None else None
+    if text is not None and length_h is None:
+        cursor.problem("is not an ISO 8601 duration above zero")
+    return length_h
 
 
 def _minor_unit(cursor: Cursor) -> int | None:
@@ -240,6 +300,8 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
     """Write the members of a deal's contract block; holder: the key of who fills a role."""
     inputs: dict[str, Json] = {
         "tradeWindow": _window(deal.interval),
+        "arrivalWindow": _window(deal.arrival),
+        "gracePeriod": iso_duration(deal.grace_h) if deal.grace_h else None,
         "rounding": deal.rounding,
         "minorUnit": deal.minor_unit,
     }
@@ -249,6 +311,7 @@ def write_deal(deal: Deal, spell: Spell, holder: str) -> dict[str, Json]:
         "inputParameters": _present(inputs) or None,
         "telemetrySources": [_write_source(source) for source in deal.sources] or None,
         "revenueFlows": _write_dues(deal, spell),
+        "qualityMetrics": _write_promises(deal, spell),
     }
     return _present(members | write_blocks(deal.blocks, "contract"))
 

@@ -307,6 +307,11 @@ def _deal(block: dict[str, Json], at: str) -> Iterator[Stated]:
     for pointer, flow in _entries(block, "revenueFlows", at):
         of = f"{flow.get('kind')} from {flow.get('from')} to {flow.get('to')}"
         yield from _text("formula", of, flow, "formula", pointer)
+    quality, place = _object(block.get("qualityMetrics")), f"{at}/qualityMetrics"
+    for pointer, metric in _entries(quality, "metrics", place):
+        of, penalty = f"{metric.get('metricId')}", _object(metric.get("penalty"))
+        yield from _text("formula", of, metric, "formula", pointer)
+        yield from _text("formula", f"penalty of {of}", penalty, "formula", f"{pointer}/penalty")
     tariff = block.get("tariff")
     if isinstance(tariff, dict):
         written = simplejson.dumps(tariff, use_decimal=True, sort_keys=True, default=str)

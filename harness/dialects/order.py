@@ -333,6 +333,7 @@ def _read_offer(offer: Cursor, resource: Cursor) -> Offer:
         deal=_read_offered_deal(offer, block),
         blocks=(*read_blocks(attributes, "offer"), *read_blocks(resource, "item")),
         is_active=(offer / "beckn:isActive").value is not False,
+        resource_id=(offer / "beckn:items" / 0).text(),
         **read_validity(offer / "beckn:validity", attributes, "schema:"),
         at={
             "": offer.pointer,

@@ -1,4 +1,4 @@
-"""What a discover asks for, written alike in both dialects: a JSONPath and a circle on a map.
+"""What a discover asks for, written alike in both dialects: a JSONPath, a circle or a route.
 
 Belongs here: the expression that names connector, power, provider and interval, and the
 spatial constraint. Does not belong here: where a dialect keeps them (order, contract), what
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 LONGEST_EXPRESSION = 2000
 """No expression that is understood here takes more characters."""
+
+MOST_POINTS = 100
+"""No route that is understood here has more."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,18 @@ def write_search(intent: Intent, spelling: Spelling) -> dict[str, Json]:
             {
                 "op": spelling.within,
                 "targets": f"$[*]{spelling.things}[*]{spelling.attributes}.location.geo",
-                "geometry": {"type": "Point", "coordinates": [near.longitude, near.latitude]},
+                "geometry": _write_geometry(near),
                 "distanceMeters": near.within_m,
             }
         ]
     return written
+
+
+def _write_geometry(near: Nearby) -> dict[str, Json]:
+    start = [near.longitude, near.latitude]
+    if not near.onward:
+        return {"type": "Point", "coordinates": start}
+    return {"type": "LineString", "coordinates": [start, *map(list, near.onward)]}
 
 
 def _conditions(intent: Intent, spelling: Spelling) -> Iterator[str]:
@@ -146,15 +156,31 @@ _KNOWN = {
 
 
 def _read_nearby(spatial: Cursor, spelling: Spelling) -> Nearby | None:
-    """Read one circle around a point; None when it is anything else."""
+    """Read one circle around a point, or one way around a line; None when it is anything else."""
     constraints = list(spatial.items())
     if len(constraints) != 1:
         return None
-    one, point = constraints[0], constraints[0] / "geometry"
-    if (one / "op").text() != spelling.within or (point / "type").text() != "Point":
-        return None
-    longitude, latitude = (point / "coordinates" / 0).number(), (point / "coordinates" / 1).number()
+    one, geometry = constraints[0], constraints[0] / "geometry"
+    coordinates = geometry / "coordinates"
+    kind = (geometry / "type").text()
+    if (one / "op").text() != spelling.within or kind not in ("Point", "LineString"):
+        return None  # before anything is read: the coordinates of an area are no numbers
+    points = list(coordinates.items())[: MOST_POINTS + 1] if kind == "LineString" else [coordinates]
+    read = [_read_point(point) for point in points]
+    way = [point for point in read if point is not None]
     distance = (one / "distanceMeters").number()
-    if longitude is None or latitude is None or distance is None:
+    if not way or len(way) != len(points) or len(way) > MOST_POINTS or distance is None:
         return None
-    return Nearby(longitude=longitude, latitude=latitude, within_m=distance, at={"": one.pointer})
+    (longitude, latitude), *onward = way
+    return Nearby(
+        longitude=longitude,
+        latitude=latitude,
+        within_m=distance,
+        onward=tuple(onward),
+        at={"": one.pointer},
+    )
+
+
+def _read_point(point: Cursor) -> tuple[Decimal, Decimal] | None:
+    longitude, latitude = (point / 0).number(), (point / 1).number()
+    return None if longitude is None or latitude is None else (longitude, latitude)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 PS = "certification draft"
 CORE = "Beckn v2.0.0 rc and LTS, Catalog and Offer"
-PROVIDERS = (PROSUMER, CHARGING_OPERATOR, BPP, BAP_AND_BPP)
+KNOWN_PROVIDERS = (PROSUMER, CHARGING_OPERATOR)
+PROVIDERS = (*KNOWN_PROVIDERS, BPP, BAP_AND_BPP)
 STATUSES = ("ACCEPTED", "REJECTED", "PARTIAL")
 MOST_NAMED = 3
 MOST_SEARCHES = 100
@@ -437,12 +438,12 @@ def _words(ids: Counter[str | None]) -> str:
 def _offering(trace: Trace) -> Iterator[Message]:
     """Give the messages in which a provider itself tells what it offers.
 
-    Whoever is published to tells what others offer.
+    An answer to a search does where its sender is known as a provider: else it may be a
+    catalogue that tells what others have published.
     """
-    services = {m.receiver for m in trace.beckn if m.action in PUBLISHING}
     for message in trace.beckn:
-        told = message.action in PUBLISHING or message.action == "on_discover"
-        if told and message.deliberate is None and message.sender not in services:
+        own = message.action == "on_discover" and trace.role(message.sender) in KNOWN_PROVIDERS
+        if message.deliberate is None and (own or message.action in PUBLISHING):
             yield message
 
 

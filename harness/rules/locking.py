@@ -22,7 +22,7 @@ DEG = "beckn/DEG, building blocks, market-based trading: cascaded confirm"
 @rule("LCK-001", "MUST", source=DEG, judges=(AGENT,))
 def trade_is_locked_before_it_binds(trace: Trace) -> Iterator[Outcome]:
     """A participant is told a binding result only after the utility has locked its trade."""
-    for chapter in story(trace).values():
+    for chapter in _metered(trace):
         locked = [s.message.number for s in chapter.locked if s.contract.status == "ACTIVE"]
         for said in chapter.bound:
             if said.contract.clearing is None:
@@ -114,6 +114,11 @@ def locks_fit_the_meter(trace: Trace) -> Iterator[Outcome]:
         locked_kw[meter][said.contract.contract_id or ""] = abs(clearing.cleared_power_kw)
         total_kw = sum(locked_kw[meter].values(), Decimal(0))
         yield _fits(said, total_kw, free_kw[meter], "left of the sanctioned load")
+
+
+def _metered(trace: Trace) -> list[Chapter]:
+    """Leave out a utility that buys: of what it buys there is no meter to lock."""
+    return [chapter for chapter in story(trace).values() if chapter.is_metered]
 
 
 def _fits(said: Said, total_kw: Decimal, limit_kw: Decimal, what: str) -> Outcome:

@@ -10,10 +10,11 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gridwitness.reduction import counted_kwh
 from gridwitness.reference_impl import settlement
 from gridwitness.reference_impl.terms import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, UTILITY, story
+from gridwitness.story import AGENT, UTILITY, story, virtual_meters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +181,34 @@ def readings_are_of_the_meter_asked(trace: Trace) -> Iterator[Outcome]:
                 )
 
 
+@rule(
+    "SET-009",
+    "MUST",
+    source=f"{MONEY}: VIRTUAL_METER; beckn/DEG, building blocks: the clearing agent's net is zero",
+    judges=(AGENT,),
+    when_stated=True,
+)
+def virtual_meter_sums_the_meters(trace: Trace) -> Iterator[Outcome]:
+    """A clearing agent's virtual meter rests on the readings of all meters that traded."""
+    given = {
+        reading.meter_id: reading.energy_kwh
+        for chapter in story(trace).values()
+        if chapter.bound
+        for said in _last(chapter.metered)
+        for reading in said.contract.readings
+    }
+    for said in virtual_meters(trace):
+        stated = {r.meter_id: r.energy_kwh for r in said.contract.readings}
+        yield outcome(
+            stated == given,
+            by=said.message.sender,
+            message=said.message,
+            observed=_readings(stated),
+            expected=f"{_readings(given)}, as the utility read",
+            pointer=said.contract.pointer(),
+        )
+
+
 def _readings(readings: dict[str, Decimal]) -> str:
     return ", ".join(f"{kwh} kWh at {meter}" for meter, kwh in readings.items()) or "no reading"
 
@@ -197,10 +226,10 @@ def _last(said: list[Said]) -> list[Said]:
 
 
 def _reports(trace: Trace) -> Iterator[tuple[Said, SettlementReport]]:
-    for chapter in story(trace).values():
-        for said in _last(chapter.settled):
-            if said.contract.settlement is not None:
-                yield said, said.contract.settlement
+    last = [said for chapter in story(trace).values() for said in _last(chapter.settled)]
+    for said in (*last, *_last(virtual_meters(trace))):
+        if said.contract.settlement is not None:
+            yield said, said.contract.settlement
 
 
 def _flows(report: SettlementReport) -> list[Flow]:
@@ -209,11 +238,16 @@ def _flows(report: SettlementReport) -> list[Flow]:
 
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     """Judge the money of the whole market by some of the conditions of a settlement."""
-    chapters = [c for c in story(trace).values() if c.bound and c.settled and c.metered]
+    chapters = [
+        c
+        for c in story(trace).values()
+        if c.bound and c.settled and (c.metered or not c.is_metered)
+    ]
     trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
     if not chapters or len(trades) != len(chapters):
         return
-    told = [chapter.settled[-1] for chapter in chapters]
+    virtual = _last(virtual_meters(trace))
+    told = [*(chapter.settled[-1] for chapter in chapters), *virtual]
     clearing, offered = chapters[0].bound[-1].contract.clearing, chapters[0].offered
     agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
     interval = offered[-1].contract.interval if offered else None
@@ -239,6 +273,8 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
     for item in found:
         if item.code in codes:
             named = [n for n, trade in enumerate(trades) if trade.participant in item[1:3]]
+            if item.kind == "VIRTUAL_METER_DEVIATION" and virtual:
+                named = [len(trades)]
             broken.setdefault(named[0] if named else 0, item)
     for n, said in enumerate(told):
         item, report = broken.get(n), said.contract.settlement
@@ -259,8 +295,12 @@ def _tell(item: Discrepancy, amount: str) -> str:
 
 
 def _trade(trace: Trace, chapter: Chapter) -> Trade | None:
-    clearing, readings = chapter.bound[-1].contract.clearing, chapter.metered[-1].contract.readings
-    if clearing is None or not readings:
+    clearing, participant = chapter.bound[-1].contract.clearing, trace.scene.ids[chapter.name]
+    if clearing is None:
         return None
-    participant = trace.scene.ids[chapter.name]
-    return Trade(participant, clearing.cleared_power_kw, readings[0].energy_kwh)
+    if not chapter.is_metered:
+        return Trade(participant, clearing.cleared_power_kw)
+    metered_kwh = counted_kwh(chapter.metered[-1].contract)
+    if metered_kwh is None:
+        return None
+    return Trade(participant, clearing.cleared_power_kw, metered_kwh)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gridwitness.acks import ACK
 from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.flexibility import baseline_in, objective_in
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.loads import BASELINE, USAGE, is_complete, is_to_settle_by, loads_in, taking_part
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
@@ -19,8 +20,10 @@ from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.signals import STATE, signals_in
 from gridwitness.story import (
+    AGENT,
     UTILITY,
     accepted,
+    buyers,
     offered_meters,
     participant_of,
     protagonists,
@@ -88,6 +91,14 @@ def _signals(said: Reading) -> tuple[Signal, ...]:
     return signals_in(said.deal) if said.deal else ()
 
 
+def _objective(said: Reading) -> object:
+    offered = [objective_in(offer.blocks) for offer in said.offers]
+    if said.contract is not None:
+        offered.append(objective_in(said.contract.blocks))
+    dealt = said.deal.block("contract", "objective") if said.deal else None
+    return dealt or any(offered)
+
+
 CARRIES: dict[str, Callable[[Reading], object]] = {
     "interval": lambda said: said.intent and said.intent.interval,
     "offer": lambda said: said.offers,
@@ -104,7 +115,15 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
         (said.contract and said.contract.readings) or (said.deal and said.deal.readings)
     ),
     "settlement": lambda said: said.contract and said.contract.settlement,
-    "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
+    "objective": _objective,
+    "baseline": lambda said: said.contract and baseline_in(said.contract.blocks),
+    "virtual meter": lambda said: said.contract and said.contract.readings,
+    "terms": lambda said: any(
+        role.terms
+        for deal in (said.deal, *(offer.deal for offer in said.offers))
+        if deal
+        for role in deal.roles
+    ),
     "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
     "payment formulas": lambda said: said.deal and said.deal.dues,
     "quote": lambda said: said.deal and said.deal.bill and not said.deal.bill.is_due,
@@ -120,6 +139,10 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     ),
     "correction": lambda said: said.deal and said.deal.settlement and said.deal.settlement.replaces,
     "completed": lambda said: said.contract and said.contract.status == "COMPLETED",
+    "arrival window": lambda said: said.deal and said.deal.arrival,
+    "plan": lambda said: said.deal and said.deal.interval,
+    "notice": lambda said: said.deal and said.deal.term("notice"),
+    "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
     **{word: _state_is("sessionStatus", state) for word, state in SESSION.items()},
     **{word: _state_is("deliveryStatus", state) for word, state in DELIVERY.items()},
     "meters taking part": lambda said: said.deal and taking_part(said.deal),
@@ -146,7 +169,15 @@ def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
     contract = message.reading.contract
     if trace.role(message.receiver) != UTILITY or contract is None or message.reading.deal:
         return False
+    step = _named(trace, message)
+    if participant_of(trace, message) == message.receiver or (step and _is_of_all(step)):
+        return False
     return contract.meter_id not in offered_meters(trace)
+
+
+def _is_of_all(step: Step) -> bool:
+    """Tell whether a row comes once for the whole market, not for each participant."""
+    return "virtual meter" in step.carries
 
 
 def _named(trace: Trace, message: Message) -> Step | None:
@@ -457,7 +488,7 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
                 (step.name, name) in first or (step.name, name) in answered,
                 by=_sender(trace, step, name, trace.messages[last - 1]),
                 message=trace.messages[last - 1],
-                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name}",
+                observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name or 'all'}",
                 expected=f"row {step.name} of the sequence after row {due[-1][0]}",
             )
 
@@ -487,22 +518,38 @@ def _asking(trace: Trace, step: Step) -> list[str]:
     ]
 
 
-def _played_for(trace: Trace, step: Step | None) -> tuple[str, ...]:
-    """Name the actors for each of whom a row is played: whoever publishes, publishes for itself."""
+def _played_for(trace: Trace, step: Step | None) -> tuple[str | None, ...]:
+    """Name the actors for each of whom a row is played; None where it is once for all.
+
+    Whoever publishes, publishes for itself; a utility that buys has rows of its own.
+    """
+    if step is not None and _is_of_all(step):
+        return (None,)
     if step is None or not step.publishes:
-        return protagonists(trace)
+        return tuple(name for name in protagonists(trace) if _is_played_for(trace, step, name))
     is_answer = all(callback_of(request_of(action)) == action for action in step.actions)
     return tuple(trace.actors(step.receiver if is_answer else step.sender))
 
 
-def _due_for(trace: Trace, row: str, name: str) -> tuple[str, ...]:
+def _is_played_for(trace: Trace, step: Step | None, name: str) -> bool:
+    if step is None or not buyers(trace):
+        return True
+    asks = not any(action.startswith("on_") for action in step.actions)
+    of_a_buyer = (step.sender, step.receiver) == ((UTILITY, AGENT) if asks else (AGENT, UTILITY))
+    return (name in buyers(trace)) == of_a_buyer
+
+
+def _due_for(trace: Trace, row: str, name: str | None) -> tuple[str | None, ...]:
     """Name for whom a row has to have come before another of somebody: for it, or for all."""
     step = next((step for step in trace.scene.sequence if step.name == row), None)
     names = _played_for(trace, step)
-    return (name,) if name in names else names
+    if name in names:
+        return (name,)
+    came = _came(trace).get(row, {})
+    return tuple(who for who in names if who in came) or names
 
 
-def _sender(trace: Trace, step: Step, name: str, before: Message) -> str | None:
+def _sender(trace: Trace, step: Step, name: str | None, before: Message) -> str | None:
     """Tell who owes a row: the one it is played for, who was asked, or the first of its role."""
     if trace.role(name) == step.sender:
         return name

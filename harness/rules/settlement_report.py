@@ -7,17 +7,18 @@ not belong here: what the payments of one message come to (billing), markets tha
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gridwitness import deals
+from gridwitness import accounts
 from gridwitness.deals import DealError
 from gridwitness.reference_impl.rounding import EXACT
 from gridwitness.rules import outcome, rule
-from gridwitness.signals import STATE, moment, period_of, signals_in
+from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from gridwitness.rules import Outcome
@@ -56,21 +57,38 @@ def report_states_what_it_rests_on(trace: Trace) -> Iterator[Outcome]:
     """A billing report states every quantity that its formulas use, as its message gives it."""
     for message, deal, report in _reported(trace):
         try:
-            right = deals.inputs(deal)
+            right = accounts.inputs(deal)
         except DealError as error:
             yield _unknown(message, error, report.pointer("inputs"))
             continue
-        stated = {term.name: (term.value, term.unit) for term in report.inputs}
-        wrong = [name for name, one in right.items() if stated.get(name) != (one.value, one.unit)]
-        name = wrong[0] if wrong else next(iter(right), "")
+        named = {term.name: (term.value, term.unit) for term in report.inputs}
+        stated = {path: _by_ending(named, path) for path in right}
+        wrong = [path for path, one in right.items() if not _alike(stated[path], one)]
+        path = wrong[0] if wrong else ""
         yield outcome(
             not wrong,
             by=message.sender,
             message=message,
-            observed=f"{name}: {_amount(stated.get(name))}",
-            expected=f"{name}: {_amount(right.get(name))}",
+            observed=f"{path}: {_amount(stated.get(path))}",
+            expected=f"{path}: {_amount(right.get(path))}",
             pointer=report.pointer("inputs"),
         )
+
+
+def _alike(stated: tuple[Decimal, str | None] | None, right: accounts.Input) -> bool:
+    """Tell whether a quantity is the right one; its unit may be left to its name."""
+    if stated is None or abs(Fraction(stated[0]) - Fraction(right.value)) > accounts.FINEST:
+        return False
+    return stated[1] is None or accounts.same_unit(stated[1], right.unit)
+
+
+def _by_ending(
+    named: Mapping[str, tuple[Decimal, str | None]], path: str
+) -> tuple[Decimal, str | None] | None:
+    """Find a quantity by its path, or by an ending of it as formulas may call it."""
+    parts = path.split(".")
+    endings = (".".join(parts[start:]) for start in range(len(parts)))
+    return next((named[ending] for ending in endings if ending in named), None)
 
 
 def _amount(quantity: tuple[Decimal, str | None] | None) -> str:
@@ -115,30 +133,21 @@ def signals_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
 
 @rule("STL-003", "MUST", source=f"{SIGNALS}; {BLOCK}", when_stated=True)
 def signals_are_of_what_is_settled(trace: Trace) -> Iterator[Outcome]:
-    """A signal that a bill counts with is in force from the beginning to the end of what it bills.
-
-    A value that comes into force at the end or later is of something else.
-    """
+    """A signal that a bill counts with is in force when what it bills begins."""
     for message, deal in _told(trace):
         period = period_of(deal)
         if deal.settlement is None or period is None:
             continue
-        told = [s for s in signals_in(deal) if s.kind != STATE and s.value is not None]
-        by_name: dict[str, list[Signal]] = {}
-        for signal in told:
-            by_name.setdefault(signal.name, []).append(signal)
-        for name, values in by_name.items():
-            instants = [begins for s in values if (begins := s.begins)]
-            if not instants:
+        for name, (first, course) in courses(signals_in(deal)).items():
+            if first.kind == STATE:
                 continue
-            right = min(instants) <= period.start and max(instants) < period.end
             yield outcome(
-                right,
+                course.at(period.start) is not None,
                 by=message.sender,
                 message=message,
-                observed=f"{name} from {min(instants)} and last at {max(instants)}",
-                expected=f"values in force from {period.start} until {period.end}",
-                pointer=values[0].pointer,
+                observed=f"{name} from {first.instant}",
+                expected=f"a value in force from {period.start.isoformat()}",
+                pointer=first.pointer,
             )
 
 
@@ -159,18 +168,21 @@ def _totals(deal: Deal) -> Iterator[tuple[Signal, Signal]]:
 def totals_grow_by_what_was_delivered(trace: Trace) -> Iterator[Outcome]:
     """A running total becomes what its formula makes of it and of what was delivered."""
     for message, deal in _told(trace):
-        for _, after in _totals(deal):
-            try:
-                right = deals.total_after(deal, after.name)
-            except DealError as error:
-                yield _unknown(message, error, after.pointer)
-                continue
+        ends = [after for _, after in _totals(deal)]
+        if not ends:
+            continue
+        try:
+            right = accounts.totals_after(deal)
+        except DealError as error:
+            yield _unknown(message, error, ends[0].pointer)
+            continue
+        for after in ends:
             yield outcome(
-                after.value == right,
+                after.value == right.get(after.name),
                 by=message.sender,
                 message=message,
                 observed=f"{after.name}: {after.value} {after.unit or ''}".rstrip(),
-                expected=f"{right}, from what was delivered",
+                expected=f"{right.get(after.name, 'a formula that says what it becomes')}",
                 pointer=after.pointer,
             )
 
@@ -211,7 +223,7 @@ def correction_pays_the_difference(trace: Trace) -> Iterator[Outcome]:
             key = deal.contract_id, message.sender, report.replaces
             old = own.get(report.replaces)
             free = old is not None and key not in corrected
-            right = deals.difference(old, report) if old else ()
+            right = accounts.difference(old, report) if old else ()
             yield outcome(
                 free and _summed(report.adjustments) == _summed(right),
                 by=message.sender,

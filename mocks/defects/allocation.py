@@ -67,7 +67,7 @@ def _price_told(deal: Deal) -> Deal:
     if deal.table is None:
         return deal
     column = Column(name="price", unit="INR/kWh", role=SELLER_PLATFORM)
-    prices = (Decimal("12.5"), Decimal("14.5"))
+    prices = (Decimal("11.85"), Decimal("13.40"))
     rows = ({**row, "price": (price,)} for row, price in zip(deal.table.rows, prices, strict=True))
     columns = (*deal.table.columns, column)
     return replace(deal, table=replace(deal.table, columns=columns, rows=tuple(rows)))
