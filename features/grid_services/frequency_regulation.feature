@@ -19,9 +19,9 @@ Feature: A utility buys frequency regulation from an aggregator
       | 8   | aggregator | utility    | on_update   | signals, response                              | 7     |
       | 9   | aggregator | utility    | on_status   | signals, response, billing report, completed   | 8     |
     And the parties
-      | name    | role       |
-      | network | utility    |
-      | fleet   | aggregator |
+      | name    | role       | meter  |
+      | network | utility    |        |
+      | fleet   | aggregator | 300100 |
     And the payments
       | from       | to         | kind         | formula                                               |
       | utility    | aggregator | AVAILABILITY | capacity_price * capacity * score                     |
@@ -79,11 +79,11 @@ Feature: A utility buys frequency regulation from an aggregator
       | frequency | frequency | 18:04 | 49.92 Hz |
     And the telemetry
       | meter  | from  | until | power   |
-      | 300200 | 18:00 | 18:01 | 28 kW   |
-      | 300200 | 18:01 | 18:02 | 27.4 kW |
-      | 300200 | 18:02 | 18:03 | 31 kW   |
-      | 300200 | 18:03 | 18:04 | 12.5 kW |
-      | 300200 | 18:04 | 18:05 | 0 kW    |
+      | 300100 | 18:00 | 18:01 | 28 kW   |
+      | 300100 | 18:01 | 18:02 | 27.4 kW |
+      | 300100 | 18:02 | 18:03 | 31 kW   |
+      | 300100 | 18:03 | 18:04 | 12.5 kW |
+      | 300100 | 18:04 | 18:05 | 0 kW    |
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps SVC-001

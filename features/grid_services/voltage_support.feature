@@ -18,9 +18,9 @@ Feature: A utility buys reactive power where the voltage leaves its band
       | 8   | prosumer | utility  | on_update   | signals, response                            | 7     |
       | 9   | prosumer | utility  | on_status   | signals, response, billing report, completed | 8     |
     And the parties
-      | name    | role     |
-      | network | utility  |
-      | roof    | prosumer |
+      | name    | role     | meter  |
+      | network | utility  |        |
+      | roof    | prosumer | 300300 |
     And the payments
       | from    | to       | kind            | formula                             |
       | utility | prosumer | AVAILABILITY    | capacity_price * capacity * score   |
@@ -70,9 +70,9 @@ Feature: A utility buys reactive power where the voltage leaves its band
       | voltage | voltage | 11:40 | 225.8 V |
     And the telemetry
       | meter  | from  | until | reactive power |
-      | 300400 | 11:00 | 11:20 | 2.7 kvar       |
-      | 300400 | 11:20 | 11:40 | 3.1 kvar       |
-      | 300400 | 11:40 | 12:00 | 0.6 kvar       |
+      | 300300 | 11:00 | 11:20 | 2.7 kvar       |
+      | 300300 | 11:20 | 11:40 | 3.1 kvar       |
+      | 300300 | 11:40 | 12:00 | 0.6 kvar       |
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps SVC-001

@@ -26,6 +26,7 @@ from gridwitness.mocks.defects import (
     settlement_report,
     shape,
     specification,
+    telemetry,
     transport,
     wire,
 )
@@ -50,6 +51,7 @@ _MODULES = (
     settlement_report,
     shape,
     specification,
+    telemetry,
     transport,
     wire,
 )
