@@ -192,11 +192,11 @@ DEFECTS = (
         scenario=OPTING,
     ),
     Defect(
-        name="shrinks-an-offer",
+        name="raises-the-shortfall-penalty",
         breaks="DFX-005",
-        says="The capacity that was offered is less once the offer is confirmed.",
+        says="The penalty for what is missing is higher once the offer is confirmed.",
         conduct=in_deal(
-            "on_status", _before_payment(lambda deal: _column(deal, "offered capacity", "0.9"))
+            "on_status", _before_payment(lambda deal: _column(deal, "shortfall penalty", "1.5"))
         ),
         role=UTILITY,
         feature=POSTED,
