@@ -655,7 +655,7 @@ def happens(facts: Facts, word: str) -> datetime | None:
     }.get(word)
 
 
-WORDS: dict[str, Callable[[Known], None]] = {
+WORDS: dict[str, Callable[..., None]] = {
     "terms": _terms,
     "tariff": _tariff,
     "payment formulas": _formulas,
