@@ -29,7 +29,7 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
-from gridwitness.response import SCORE_UNIT, response_to
+from gridwitness.response import SCORE_UNIT, followed
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.tabled import TooMuchError, payments
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
@@ -270,16 +270,12 @@ def quantities(deal: Deal) -> dict[str, Quantity]:
     for reading in deal.readings:
         by_meter.setdefault(reading.meter_id, []).append(reading)
     metered: dict[tuple[str | None, str | None], Quantity] = {}
-    told_of: dict[tuple[str, str | None], tuple[Fraction | None, Fraction | None]] = {}
+    measured: dict[tuple[str | None, bool], Fraction] | None = None
     for source in deal.sources:
         if is_of_telemetry(source):
-            key = source.kind, source.signal
-            if key not in told_of:
-                told_of[key] = _of_telemetry(deal, source)
-            energy, score = told_of[key]
-            is_score = source.unit == SCORE_UNIT and source.kind == "INVERTER_DATA"
+            measured = _of_telemetry(deal) if measured is None else measured
             unit = "kWh" if source.kind == "METER_READING" else source.unit
-            found[source.name] = Quantity(score if is_score else energy, unit)
+            found[source.name] = Quantity(measured.get((source.signal, unit == SCORE_UNIT)), unit)
         elif source.kind == "METER_READING":
             key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
             if key not in metered:
@@ -297,14 +293,15 @@ def is_of_telemetry(source: Source) -> bool:
     return source.kind == "INVERTER_DATA" and source.signal is not None
 
 
-def _of_telemetry(deal: Deal, source: Source) -> tuple[Fraction | None, Fraction | None]:
-    """Give the energy of a reduction or a response, and how good the response was."""
-    if source.kind == "METER_READING":
-        reduced = loads.reductions_kwh(deal)
-        whole = reduced and (deal.table is None or len(reduced) == len(deal.table.rows))
-        return (sum(reduced.values(), Fraction()) if whole else None), None
-    response = response_to(deal, source.signal or "")
-    return (response.energy, response.score) if response else (None, None)
+def _of_telemetry(deal: Deal) -> dict[tuple[str | None, bool], Fraction]:
+    """Give the reduction of all meters, and by signal the energy and the score of a response."""
+    found: dict[tuple[str | None, bool], Fraction] = {}
+    reduced = loads.reductions_kwh(deal)
+    if reduced and (deal.table is None or len(reduced) == len(deal.table.rows)):
+        found[None, False] = sum(reduced.values(), Fraction())
+    for name, response in followed(deal).items():
+        found[name, False], found[name, True] = response.energy, response.score
+    return found
 
 
 def _registered(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
-    from gridwitness.mocks.measuring import Telemetered
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod

@@ -13,6 +13,7 @@ Source: beckn/DEG, DemandFlexPerformance v2.0, DemandFlexBuyOffer v2.0 (particip
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -108,7 +109,8 @@ def reductions_kwh(deal: Deal) -> dict[int, Fraction]:
     table = deal.table or next(iter(told.values())).table
     if table.interval is None:
         return {}
-    read = {name: _readings(told[name].table) if name in told else {} for name in names}
+    unread: Mapping[int, Reading] = {}
+    read = {name: _readings(told[name].table) if name in told else unread for name in names}
     asked = [Commitment(n, Decimal(0), Decimal(0), Decimal(0)) for n in range(len(table.rows))]
     settled = settle_flex(table.interval.duration_h, asked, read)
     return {one.interval: one.delivered_kwh for one in settled.delivered}
@@ -144,15 +146,14 @@ def baseline_kw(
         if reading.meter_id != load.meter_id or start is None or start >= event:
             continue
         place, rest = divmod((start - event) % DAY, length)
-        if not rest and place < len(load.table.rows):
+        if rest or place >= len(load.table.rows):
+            continue
+        with suppress(OverflowError):  # before the first day there is
             day = (start - place * length).date()
             days.setdefault(day, {})[place] = reading.energy_kwh
     # In kWh: a mean has the unit of what it is the mean of.
     usual = [
-        Day(
-            day,
-            tuple(by_place[n].copy_negate() for n in range(len(load.table.rows)) if n in by_place),
-        )
+        Day(day, tuple(by_place[place].copy_negate() for place in sorted(by_place)))
         for day, by_place in days.items()
     ]
     chosen = high_days(parse_methodology(methodology or ""), event.date(), usual, ())

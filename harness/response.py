@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from gridwitness.dialects.base import Cursor
@@ -36,6 +37,9 @@ POWER, REACTIVE_POWER = "POWER", "REACTIVE_POWER"
 DROOPS = ("FREQUENCY", "VOLTAGE")
 SETS = ("AGC_SETPOINT", "COMMAND")
 SCORE_UNIT = "1"
+
+MOST_FOLLOWED = 20
+"""How many signals a resource is seen to follow."""
 
 
 class Moment(NamedTuple):
@@ -104,6 +108,13 @@ def response_to(deal: Deal, name: str) -> Response | None:
             return None
         moments.append(Moment(place, begin, asked, Fraction(power)))
     return Response(tuple(moments), table.interval.duration_h, pointer) if moments else None
+
+
+def followed(deal: Deal) -> dict[str, Response]:
+    """Give the responses to the signals that the sources of a deal follow, the first few."""
+    named = (s.signal for s in deal.sources if s.kind == "INVERTER_DATA" and s.signal)
+    names = islice(dict.fromkeys(named), MOST_FOLLOWED)
+    return {name: found for name in names if (found := response_to(deal, name)) is not None}
 
 
 def asked_for(deal: Deal, signal: Signal, value: Decimal) -> Fraction | None:

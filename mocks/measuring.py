@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gridwitness.dialects.blocks import write_readings
 from gridwitness.dialects.tables import write_table
@@ -26,6 +26,7 @@ from gridwitness.loads import (
     Load,
     baseline_kw,
 )
+from gridwitness.mocks.telemetered import OPTS_IN, OPTS_OUT
 from gridwitness.reference_impl.baseline import BaselineError
 from gridwitness.reference_impl.rounding import rounded
 from gridwitness.response import POWER, REACTIVE_POWER, TELEMETRY
@@ -36,12 +37,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from gridwitness.dialects.base import Json
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Known
 
 DECIMALS = 3
 """A baseline is stated to the W, energy to the Wh, as meters count."""
-
-OPTS_IN, OPTS_OUT = "opts in", "opts out"
 
 AFTERWARDS = (
     "part of the usage",
@@ -52,31 +52,6 @@ AFTERWARDS = (
     "response",
 )
 """The words that tell of what is measured until the end of a delivery."""
-
-
-class Telemetered(NamedTuple):
-    """What is measured of a meter in one interval; start and end are ISO 8601.
-
-    usual_kw: what it drew in the same hours of the days before, the oldest first. usage_kw:
-    what it draws. resource_kw: what the resource behind it draws. power_kw, reactive_kvar: what
-    is fed in. change: whether it opts in or out before the delivery. page: of the usage.
-    """
-
-    meter_id: str
-    start: str
-    end: str
-    usual_kw: tuple[Decimal, ...] = ()
-    usage_kw: Decimal | None = None
-    resource_kw: Decimal | None = None
-    power_kw: Decimal | None = None
-    reactive_kvar: Decimal | None = None
-    change: str = ""
-    page: int = 1
-
-    @property
-    def hours(self) -> Fraction:
-        length = datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)
-        return Fraction(length // timedelta(microseconds=1), 3_600_000_000)
 
 
 def _of_meters(known: Known) -> dict[str, list[Telemetered]]:
@@ -180,7 +155,7 @@ def _measured(
             usual = baseline_kw(methodology, tuple(own), Load(meter, empty, ""))
         except BaselineError as error:
             raise UserError(
-                f"the baseline of meter {meter} does not follow: {error.message}",
+                f"the baseline of meter {meter} does not follow: {error}",
                 where="the telemetry",
                 mend="state the usual load of as many days for every meter and interval",
             ) from error

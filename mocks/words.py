@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gridwitness.dialects.base import Json
-    from gridwitness.mocks.measuring import Telemetered
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport

@@ -20,9 +20,9 @@ from gridwitness.views import Due, Promise
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
-    from gridwitness.mocks.measuring import Telemetered
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.stay import Stay
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal

@@ -19,10 +19,10 @@ from gridwitness.dialects.blocks import typed
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.errors import UserError
 from gridwitness.mocks.market import AFTER, BEFORE
-from gridwitness.mocks.measuring import OPTS_IN, OPTS_OUT, Telemetered
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.stay import Stay
+from gridwitness.mocks.telemetered import OPTS_IN, OPTS_OUT, Telemetered
 from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Metered, Party
 from gridwitness.reference_impl.curves import Point

@@ -17,7 +17,23 @@ ROWS = {row.id: row for row in LEDGER.rows}
 LENGTHS = {"ALL": 8, "BAP": 5, "BPP": 5, "PS": 6, "DS": 6, "REG": 5}
 """How many requirements the certification document has for each role."""
 
-OWN = {"ORD", "MKT", "LCK", "SET", "AMT", "LIN", "SPC", "BIL", "BLK", "EVC", "FLX", "ALC", "STL", "DFX", "SVC"}
+OWN = {
+    "ORD",
+    "MKT",
+    "LCK",
+    "SET",
+    "AMT",
+    "LIN",
+    "SPC",
+    "BIL",
+    "BLK",
+    "EVC",
+    "FLX",
+    "ALC",
+    "STL",
+    "DFX",
+    "SVC",
+}
 """Families that come from the use cases and from arithmetic, not from the protocol's documents."""
 
 

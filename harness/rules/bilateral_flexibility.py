@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
-    from gridwitness.views import Deal
+    from gridwitness.views import Deal, MeterReading
 
 DEG = "beckn/DEG"
 PERFORMANCE = f"{DEG}, DemandFlexPerformance v2.0"
@@ -57,7 +57,7 @@ def baseline_follows_from_the_days_before(trace: Trace) -> Iterator[Outcome]:
         history, methodology = loads.history_in(deal), loads.methodology_in(deal)
         if not history:
             continue
-        by_meter: dict[str, list[loads.MeterReading]] = {}
+        by_meter: dict[str, list[MeterReading]] = {}
         for reading in history:
             by_meter.setdefault(reading.meter_id, []).append(reading)
         for load in loads.loads_in(deal):
@@ -68,7 +68,7 @@ def baseline_follows_from_the_days_before(trace: Trace) -> Iterator[Outcome]:
                 own = tuple(by_meter.get(load.meter_id, ()))
                 right = loads.baseline_kw(methodology, own, load)
             except BaselineError as error:
-                right, why = (), error.message
+                right, why = (), str(error)
             else:
                 why = f"{', '.join(f'{float(kw):g}' for kw in right[:9])} kW by {methodology}"
             yield outcome(

@@ -17,7 +17,7 @@ from gridwitness.response import (
     POWER,
     REACTIVE_POWER,
     SCORE_UNIT,
-    response_to,
+    followed,
     telemetry_in,
 )
 from gridwitness.rules import outcome, rule
@@ -56,8 +56,7 @@ def _responses(trace: Trace) -> list[tuple[Message, Deal, Response]]:
     return [
         (message, deal, response)
         for message, deal in _told(trace)
-        for name in dict.fromkeys(s.signal for s in deal.sources if s.kind == "INVERTER_DATA")
-        if name is not None and (response := response_to(deal, name)) is not None
+        for response in followed(deal).values()
     ]
 
 
@@ -148,11 +147,12 @@ def response_has_its_score(trace: Trace) -> Iterator[Outcome]:
     for message, deal in _told(trace):
         report = deal.settlement
         stated = {term.name: term for term in report.inputs} if report else {}
+        responses = followed(deal) if stated else {}
         for source in deal.sources:
             told = stated.get(source.name)
             if told is None or source.kind != "INVERTER_DATA" or source.unit != SCORE_UNIT:
                 continue
-            response = response_to(deal, source.signal or "")
+            response = responses.get(source.signal or "")
             yield outcome(
                 response is not None and abs(Fraction(told.value) - response.score) <= NINE,
                 by=message.sender,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gridwitness.mocks.conduct import Conduct
-    from gridwitness.views import Deal
+    from gridwitness.views import Deal, Reading
 
     Change = Callable[[Any], Any]
 
@@ -89,8 +89,11 @@ def _gives(place: int, power_kw: str, *actions: str) -> Conduct:
     return first
 
 
-def _both(one: Conduct, other: Conduct) -> Any:  # noqa: ANN401 (the type of a seam)
-    return lambda action, reading: other.views(action, one.views(action, reading))
+def _both(one: Conduct, other: Conduct) -> Callable[[str, Reading], Reading]:
+    def views(action: str, reading: Reading) -> Reading:
+        return other.views(action, one.views(action, reading))
+
+    return views
 
 
 def _before_payment(change: Callable[[Deal], Deal]) -> Callable[[Deal], Deal]:
