@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gridwitness.trace import Message
     from gridwitness.views import Amounts, CommittedTable, Performance, Table
 
-_DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "KWD": 3, "BHD": 3, "OMR": 3, "JOD": 3}
+DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "KWD": 3, "BHD": 3, "OMR": 3, "JOD": 3}
 """The decimals of currencies that have not two, by ISO 4217."""
 
 _WIDE = Context(prec=100)
@@ -34,7 +34,7 @@ def minor_unit(message: Message, currency: str | None) -> Fraction:
     charges = contract.charges if contract else None
     decimals = charges.minor_unit if charges else None
     if decimals is None:
-        decimals = _DECIMALS.get(currency or "", 2)
+        decimals = DECIMALS.get(currency or "", 2)
     return Fraction(1, 10**decimals)
 
 

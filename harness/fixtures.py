@@ -37,10 +37,13 @@ from gridwitness.trace import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from decimal import Decimal
 
     from pytest_bdd.parser import ScenarioTemplate
 
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.grid_node import Place
+    from gridwitness.mocks.market import Below
     from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
@@ -161,12 +164,6 @@ def session() -> tuple[ChargingPeriod, ...]:
 
 
 @pytest.fixture
-def money() -> tuple[str, int]:
-    """The currency of a deal by ISO 4217, and its decimals; a Given may state them."""
-    return "INR", 2
-
-
-@pytest.fixture
 def telemetry() -> tuple[Telemetered, ...]:
     """What is measured of each meter; a Given may say so."""
     return ()
@@ -214,6 +211,24 @@ def cancels() -> dict[str, str]:
 def stay() -> Stay:
     """What a driver says of a stay at a charger; a Given may say so."""
     return Stay()
+
+
+@pytest.fixture
+def nodes() -> dict[str, Place]:
+    """The nodes of the grid, by name; a Given may state them."""
+    return {}
+
+
+@pytest.fixture
+def aggregators() -> dict[str, Below]:
+    """Who aggregates below the clearing agent, by name; a Given may state them."""
+    return {}
+
+
+@pytest.fixture
+def commands() -> dict[str, Decimal]:
+    """What the grid operator commands, in kW by participant; a Given may say so."""
+    return {}
 
 
 @pytest.fixture

@@ -44,8 +44,9 @@ SEATS = {
     "seller-platform": "seller platform",
     "buyer-utility": "buyer utility",
     "seller-utility": "seller utility",
-    "catalogue": "catalogue",
+    "grid-node": "grid node",
     "aggregator": "aggregator",
+    "catalogue": "catalogue",
     "utility": "utility",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""

@@ -59,9 +59,11 @@ def read_sequence(table: Sequence[Sequence[str]]) -> tuple[Step, ...]:
 
 
 def _step(row: Row) -> Step:
+    """Read one row; a question mark behind its name says that it comes for some only."""
     after = _words(row["after"])
     return Step(
-        name=row["row"],
+        name=row["row"].removesuffix("?"),
+        is_optional=row["row"].endswith("?"),
         sender=row["from"],
         receiver=row["to"],
         actions=tuple(row["action"].split(" or ")),

@@ -21,10 +21,13 @@ CONSUMER, PROSUMER = "consumer", "prosumer"
 BUYER_PLATFORM, SELLER_PLATFORM = "buyer platform", "seller platform"
 BUYER_UTILITY, SELLER_UTILITY = "buyer utility", "seller utility"
 AGGREGATOR, GRID_NODE, CATALOGUE = "aggregator", "grid node", "catalogue"
+AGENTS = (AGENT, AGGREGATOR)
+"""Who makes a market with participants; an aggregator is to its own what a clearing agent is."""
+
 BAP, BPP, BAP_AND_BPP = "BAP", "BPP", "BAP and BPP"
 """The roles in a recording that names no cast."""
 
-MARKET = (PARTICIPANT, AGENT, UTILITY, AGGREGATOR, GRID_NODE, BAP, BPP, BAP_AND_BPP)
+MARKET = (PARTICIPANT, AGENT, UTILITY, AGGREGATOR, BAP, BPP, BAP_AND_BPP)
 """Who may take part in a market that clears."""
 
 BOTH = (AGENT, UTILITY, PROSUMER, AGGREGATOR, BAP_AND_BPP, SELLER_PLATFORM)
@@ -55,6 +58,8 @@ class Chapter:
     agent's on_confirm; repeated: the participant's confirm and status; metered: the
     utility's on_status; news: what the agent tells of a trade under way; settled: its report.
     is_metered: there is a meter to approve, to lock and to read; a utility that buys has none.
+    commanded: the utility's update to the agent; carried_out: the agent's on_update; lock_moved,
+    relocked: the agent's update and the utility's on_update.
     """
 
     name: str
@@ -69,6 +74,10 @@ class Chapter:
     metered: list[Said] = field(default_factory=list["Said"])
     news: list[Said] = field(default_factory=list["Said"])
     settled: list[Said] = field(default_factory=list["Said"])
+    commanded: list[Said] = field(default_factory=list["Said"])
+    carried_out: list[Said] = field(default_factory=list["Said"])
+    lock_moved: list[Said] = field(default_factory=list["Said"])
+    relocked: list[Said] = field(default_factory=list["Said"])
 
     def everything(self) -> list[Said]:
         """Give all that was said first, in the order in which it was said; repeats are none."""
@@ -82,6 +91,10 @@ class Chapter:
             self.metered,
             self.news,
             self.settled,
+            self.commanded,
+            self.carried_out,
+            self.lock_moved,
+            self.relocked,
         )
         said = [item for part in parts for item in part]
         return sorted(said, key=lambda item: item.message.number)
@@ -157,6 +170,51 @@ def buyers(trace: Trace) -> tuple[str, ...]:
     return tuple(name for name in trace.actors(UTILITY) if name in asking)
 
 
+def subject_of(trace: Trace, message: Message) -> str | None:
+    """Find whom a message is about: a participant, a grid node, or who sent a curve up."""
+    ends = (message.sender, message.receiver)
+    nodes = [actor for actor in ends if trace.role(actor) == GRID_NODE]
+    name = nodes[0] if nodes else participant_of(trace, message)
+    if name is not None:
+        return name
+    lower = message.receiver if message.is_callback else message.sender
+    others = [actor for actor in ends if trace.role(actor) in AGENTS]
+    return lower if trace.role(lower) == AGGREGATOR and len(others) == len(ends) else None
+
+
+def are_related(trace: Trace, one: str | None, other: str | None) -> bool:
+    """Tell whether two are of one market: one below the other, or a node its agent asked."""
+    here, there = _line(trace, one), _line(trace, other)
+    if one in there or other in here:
+        return True
+    return any(
+        trace.role(line[0]) == GRID_NODE and set(line[1:2]) & set(opposite)
+        for line, opposite in ((here, there), (there, here))
+    )
+
+
+def _line(trace: Trace, name: str | None) -> list[str | None]:
+    """Give somebody with all that stand above: the agent, its aggregator, the clearing agent."""
+    line, above = [name], agent_above(trace)
+    while name in above and above[name] not in line:
+        name = above[name]
+        line.append(name)
+    return line
+
+
+@once
+def agent_above(trace: Trace) -> dict[str | None, str | None]:
+    """Give the agent that each one asked first, and of each grid node who asked it first."""
+    above: dict[str | None, str | None] = {}
+    for message in trace.requests:
+        roles = trace.role(message.sender), trace.role(message.receiver)
+        if roles[1] == GRID_NODE and roles[0] in AGENTS:
+            above.setdefault(message.receiver, message.sender)
+        elif roles[1] in AGENTS and roles[0] in (PARTICIPANT, AGGREGATOR):
+            above.setdefault(message.sender, message.receiver)
+    return above
+
+
 @once
 def _participants(trace: Trace) -> dict[str | None, str]:
     """Give the participants' names by subscriber id."""
@@ -194,7 +252,7 @@ def story(trace: Trace) -> dict[str, Chapter]:
     }
     for message in trace.beckn:
         name, contract = participant_of(trace, message), message.reading.contract
-        roles = trace.role(message.sender), trace.role(message.receiver)
+        roles = _part(trace, message.sender), _part(trace, message.receiver)
         if name not in chapters or contract is None:
             continue
         places = _PLACES if chapters[name].is_metered else _PLACES_OF_A_BUYER
@@ -208,6 +266,11 @@ def story(trace: Trace) -> dict[str, Chapter]:
     return chapters
 
 
+def _part(trace: Trace, actor: str | None) -> str | None:
+    role = trace.role(actor)
+    return AGENT if role == AGGREGATOR else role
+
+
 _ASKED = {"init": "offered", "confirm": "repeated", "status": "repeated"}
 _TOLD = {
     "on_init": "agreed",
@@ -217,8 +280,18 @@ _TOLD = {
 }
 _PLACES: dict[tuple[str | None, str | None], dict[str, str]] = {
     (PARTICIPANT, AGENT): _ASKED,
-    (AGENT, UTILITY): {"confirm": "lock_asked"},
-    (UTILITY, AGENT): {"on_init": "approved", "on_confirm": "locked", "on_status": "metered"},
+    (AGENT, UTILITY): {
+        "confirm": "lock_asked",
+        "update": "lock_moved",
+        "on_update": "carried_out",
+    },
+    (UTILITY, AGENT): {
+        "on_init": "approved",
+        "on_confirm": "locked",
+        "on_status": "metered",
+        "update": "commanded",
+        "on_update": "relocked",
+    },
     (AGENT, PARTICIPANT): _TOLD,
 }
 _PLACES_OF_A_BUYER: dict[tuple[str | None, str | None], dict[str, str]] = {

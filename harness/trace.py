@@ -236,8 +236,8 @@ class Message:
 class Step:
     """One row of the expected message sequence of a flow.
 
-    sender and receiver are roles. after names the rows that must come before:
-    of the same participant, or of `all` participants.
+    sender and receiver are roles. after names the rows that must come before: of the same
+    participant, or of `all` participants. is_optional: it comes for some only.
     """
 
     name: str
@@ -247,6 +247,7 @@ class Step:
     carries: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     after_all: tuple[str, ...] = ()
+    is_optional: bool = False
 
     @property
     def publishes(self) -> bool:

@@ -92,10 +92,22 @@ class Approval(View):
 
 @dataclass(frozen=True, kw_only=True)
 class ClearingResult(View):
-    """What one participant cleared. The utility is told the power, not the price."""
+    """What one participant cleared. The utility is told the power, not the price.
+
+    local_price_per_kwh: the price where the participant stands in the grid; None where
+    there is but one price.
+    """
 
     cleared_power_kw: Decimal
     clearing_price_per_kwh: Decimal | None = None
+    local_price_per_kwh: Decimal | None = None
+
+    @property
+    def own_price_per_kwh(self) -> Decimal | None:
+        """The price that the participant pays or is paid."""
+        if self.local_price_per_kwh is not None:
+            return self.local_price_per_kwh
+        return self.clearing_price_per_kwh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +396,9 @@ class Offer(View):
     resource_id: str | None = field(default=None, compare=False)
     """What it is of; beside a deal, which says so too."""
 
+    def block(self, slot: str, name: str) -> Block | None:
+        return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue(View):
@@ -434,6 +449,68 @@ class EnergyContract(View):
     settlement: SettlementReport | None = None
     bill: Bill | None = None
     blocks: tuple[Block, ...] = ()
+
+    def block(self, slot: str, name: str) -> Block | None:
+        return next((b for b in self.blocks if (b.slot, b.name) == (slot, name)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered(View):
+    """What somebody offers for many: by an id, one curve."""
+
+    member_id: str
+    curve: OfferCurve
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregationRequest(View):
+    """Curves that are sent up to be cleared together with others, for one interval."""
+
+    members: tuple[Gathered, ...]
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberSetpoint(View):
+    """The power that one of the gathered curves is to give, in kW, export positive."""
+
+    member_id: str
+    power_kw: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregationResult(View):
+    """What comes back down: the price of the whole market, the price here, a power each."""
+
+    clearing_price_per_kwh: Decimal | None
+    setpoints: tuple[MemberSetpoint, ...]
+    local_price_per_kwh: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeState(View):
+    """What a grid node tells of itself: limits in kW, prices per kWh, load in percent.
+
+    parent_id is None below the root. price is its own sum of base, load and adder.
+    """
+
+    node_id: str
+    parent_id: str | None = None
+    max_forward_kw: Decimal | None = None
+    max_reverse_kw: Decimal | None = None
+    base_price: Decimal | None = None
+    load_percent: Decimal | None = None
+    adder_per_percent: Decimal | None = None
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(View):
+    """An offset that a grid operator commands, in kW; redispatch: it leads off the own curve."""
+
+    offset_kw: Decimal
+    is_redispatch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -510,6 +587,8 @@ class Reading:
     results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
+    request: AggregationRequest | None = None
+    result: AggregationResult | None = None
     error: ProtocolError | None = None
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 

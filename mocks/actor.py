@@ -34,6 +34,8 @@ from gridwitness.protocol import (
 )
 from gridwitness.registry import Directory, Record
 from gridwitness.views import (
+    AggregationRequest,
+    AggregationResult,
     Catalogue,
     Deal,
     EnergyContract,
@@ -120,6 +122,8 @@ class Say:
     results: tuple[PublishResult, ...] = ()
     contract: EnergyContract | None = None
     deal: Deal | None = None
+    request: AggregationRequest | None = None
+    result: AggregationResult | None = None
     error: ProtocolError | None = None
 
 
@@ -495,6 +499,29 @@ class Actor:
         wait_s = float(duration_s(ttl) or 0) * self.setting.patience
         envelope = self._context(action, whom, transaction_id, ttl)
         sent = await self._send(envelope, say, dialect, whom, wait_s=wait_s)
+        return sent.ack is not None and not sent.ends_here
+
+    async def announce(self, action: str, request: Message, say: Say) -> bool:
+        """Send news that nobody asked for, in the transaction of an earlier request.
+
+        Tells whether they were accepted.
+        """
+        if action in self.conduct.silent_on:
+            return False
+        envelope = request.reading.envelope
+        caller = Record(envelope.bap_id or "", envelope.bap_uri or "", "BAP", "", "")
+        news = replace(
+            envelope,
+            action=action,
+            version=VERSION,
+            bpp_id=self.id,
+            bpp_uri=self.uri,
+            message_id=self._message_id(),
+            timestamp=self.now(),
+            ttl=TTL,
+            at={},
+        )
+        sent = await self._send(news, say, request.dialect or "", caller, wait_s=None)
         return sent.ack is not None and not sent.ends_here
 
     async def reply(

@@ -10,6 +10,7 @@ from collections.abc import Callable  # noqa: TC003 (dataclass fields)
 from dataclasses import dataclass
 
 from gridwitness.dialects.base import Json  # noqa: TC001 (dataclass fields)
+from gridwitness.reference_impl.grid import Grid  # noqa: TC001 (dataclass fields)
 from gridwitness.trace import Answer  # noqa: TC001 (dataclass fields)
 from gridwitness.views import Reading  # noqa: TC001 (dataclass fields)
 
@@ -36,6 +37,10 @@ def _same_url(_action: str, url: str) -> str:
     return url
 
 
+def _same_grid(grid: Grid) -> Grid:
+    return grid
+
+
 def _same_answer(answer: Answer) -> Answer:
     return answer
 
@@ -59,6 +64,7 @@ class Conduct:
               requests that are called back twice
     overlooks reasons to refuse a message that are not seen; see `Actor.complaints`
     minds     reasons that are none, for which messages are refused all the same
+    grids     the grid within whose limits a market is cleared
     lists     offers that a catalogue gives although it must not: withdrawn, expired, unfit,
               superseded
     retries   how often one asks again after being turned away
@@ -88,6 +94,12 @@ class Conduct:
     waits_for_all: bool = True
     heeds_approval: bool = True
     buys_whole_target: bool = True
+    asks_nodes: bool = True
+    refuses_flows: bool = False
+    books_refused_flows: bool = False
+    moves_others: bool = True
+    relocks: bool = True
+    grids: Callable[[Grid], Grid] = _same_grid
     locks: int = 1
     binds_before_lock: bool = False
     forgets_commitments: bool = False

@@ -15,18 +15,24 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.flexibility import write_baseline, write_objective
+from gridwitness.dialects.grid import (
+    read_setpoint_kw,
+    write_command,
+    write_node_id,
+)
 from gridwitness.mocks.actor import Say, error
 from gridwitness.mocks.conduct import RIGHT, Conduct
 from gridwitness.mocks.participant import Trader, Wish
 from gridwitness.reduction import baseline_kwh
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.rounding import rounded
-from gridwitness.views import Approval, Charges, EnergyContract, MeterReading, OfferCurve
+from gridwitness.views import Approval, Charges, Command, EnergyContract, MeterReading, OfferCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from gridwitness.mocks.actor import Setting
+    from gridwitness.registry import Record
     from gridwitness.signing import Signer
     from gridwitness.trace import Message
     from gridwitness.views import Interval, Objective
@@ -50,6 +56,8 @@ class Meter:
     committed_kw: Decimal = Decimal(0)
     metered_kwh: Decimal | None = None
     usual_kw: tuple[Decimal, ...] = ()
+    node_id: str | None = None
+    """The grid node at which it hangs; None where nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +111,16 @@ class Utility(Trader):
         """Absolute locked power by meter and contract."""
         self._traded: dict[str, EnergyContract] = {}
         """The trade that was locked last, by meter."""
+        self._commanded: dict[str, Command] = {}
+        """What was commanded last and carried out, by meter."""
         self._asked_to_lock = asyncio.Event()
 
     def handlers(self) -> Mapping[str, Callable[[Message], Coroutine[None, None, None]]]:
         return {
             "init": self._approve,
             "confirm": self._lock,
+            "update": self._update,
             "status": self._read_meters,
-            "update": self._take_note,
         }
 
     async def _approve(self, message: Message) -> None:
@@ -128,7 +138,9 @@ class Utility(Trader):
             sanctioned_load_kw=meter.sanctioned_load_kw,
             committed_kw=committed_kw,
         )
-        await self.reply(message, Say(contract=self._grant(asked, approval=approval)))
+        stands = (write_node_id(meter.node_id),) if meter.node_id else ()
+        granted = self._grant(asked, approval=approval, blocks=stands)
+        await self.reply(message, Say(contract=granted))
 
     async def first_lock(self, within_s: float) -> None:
         """Wait until a lock is asked for, or the time is over."""
@@ -157,6 +169,47 @@ class Utility(Trader):
         self._traded[meter.meter_id] = asked
         await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
 
+    async def _update(self, message: Message) -> None:
+        """Take note of what a virtual meter settles, or lock a trade at another power."""
+        asked = message.reading.contract
+        if asked is not None and asked.settlement is not None:
+            await self.reply(message, Say(contract=replace(asked, status="COMPLETED", at={})))
+        else:
+            await self._move(message)
+
+    async def _move(self, message: Message) -> None:
+        """Lock a trade at another power: that to which a command has led."""
+        asked = message.reading.contract
+        meter = self._meters.get(asked.meter_id or "") if asked else None
+        setpoint_kw = read_setpoint_kw(asked) if asked else None
+        locked = self._locked_kw.get(meter.meter_id, {}) if meter else {}
+        if asked is None or meter is None or setpoint_kw is None or asked.contract_id not in locked:
+            await self.reply(message, error("BIZ_ORDER_NOT_FOUND", "no such trade, or no power"))
+            return
+        locked[asked.contract_id] = abs(setpoint_kw)
+        self._traded[meter.meter_id] = asked
+        await self.reply(message, Say(contract=self._grant(asked, status="ACTIVE")))
+
+    async def command(self, agent: Record, meter_id: str, offset_kw: Decimal, dialect: str) -> bool:
+        """Command an offset to whoever trades at a meter; False unless the agent carries it out."""
+        traded = self._traded.get(meter_id)
+        if traded is None:
+            return False
+        block = write_command(Command(offset_kw=offset_kw))
+        order = replace(traded, status="ACTIVE", blocks=(*traded.blocks, block), at={})
+        answer = await self.ask(
+            "update",
+            agent,
+            Say(contract=order),
+            dialect=dialect,
+            transaction_id=self.new_id(),
+        )
+        done = answer.reading.contract if answer else None
+        if done is None or read_setpoint_kw(done) is None:
+            return False
+        self._commanded[meter_id] = Command(offset_kw=offset_kw)
+        return True
+
     async def _read_meters(self, message: Message) -> None:
         asked = message.reading.contract
         meter = self._meters.get(asked.meter_id or "") if asked else None
@@ -166,11 +219,16 @@ class Utility(Trader):
             return
         energy_kwh, baseline = meter.metered_kwh, self._baseline(meter, traded)
         if energy_kwh is None and traded.clearing is not None and traded.interval is not None:
-            traded_kwh = Fraction(traded.clearing.cleared_power_kw) * traded.interval.duration_h
+            setpoint_kw = read_setpoint_kw(traded)
+            power_kw = traded.clearing.cleared_power_kw if setpoint_kw is None else setpoint_kw
+            traded_kwh = Fraction(power_kw) * traded.interval.duration_h
             energy_kwh = Decimal(round(traded_kwh * 1000)) / 1000
             energy_kwh += baseline[-1].energy_kwh if baseline else 0
         reading = MeterReading(meter_id=meter.meter_id, energy_kwh=energy_kwh or Decimal(0))
-        blocks = (*asked.blocks, write_baseline(baseline)) if baseline else asked.blocks
+        told = [write_baseline(baseline)] if baseline else []
+        if command := self._commanded.get(meter.meter_id):
+            told.append(write_command(command, "fulfilment"))
+        blocks = (*asked.blocks, *told)
         grant = self._grant(asked, status="COMPLETED", readings=(reading,), blocks=blocks)
         await self.reply(message, Say(contract=grant))
 
@@ -194,14 +252,6 @@ class Utility(Trader):
             days[-1], energy_kwh=_in_wh(usual_kwh), start=interval.start, end=_text(start + length)
         )
         return [*days, usual]
-
-    async def _take_note(self, message: Message) -> None:
-        """Accept what the clearing agent reports of its virtual meter."""
-        told = message.reading.contract
-        if told is None or told.settlement is None:
-            await self.reply(message, error("BIZ_UPDATE_INCONSISTENT", "nothing is settled by it"))
-            return
-        await self.reply(message, Say(contract=replace(told, status="COMPLETED", at={})))
 
     def _committed_kw(self, meter: Meter) -> Decimal:
         locked = self._locked_kw.get(meter.meter_id, {})

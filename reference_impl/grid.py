@@ -273,19 +273,62 @@ def clear_grid(
     return replace(result, power_kw={b.participant: result.power_kw[b.participant] for b in bids})
 
 
+def share_out(
+    bids: Sequence[Bid],
+    grid: Grid,
+    price_per_kwh: Decimal,
+    power_kw: Decimal,
+    quantum: Quantum | None = None,
+) -> GridClearing:
+    """Disaggregate what a subtree was given: the price above it, and the power it is to give.
+
+    The root is where the subtree hangs. The price there is the one that is told, as long as
+    the power is offered at it, to its own tick; a power beyond what is offered is shared as
+    far as it is.
+
+    Raises OfferError for a subtree that cannot keep within its limits (E_LIMIT_INFEASIBLE).
+
+    Source: reference_impl/README.md, Aggregation and Grid.
+    """
+    quantum = quantum or Quantum()
+    if not bids:
+        return GridClearing("CLEARED_ZERO", NO_PRICE, price_per_kwh, {}, {}, {}, {})
+    try:
+        branches = _branches(bids, grid)
+    except _Stuck as stuck:
+        side = "give" if stuck.surplus else "take"
+        message = f"a subtree must {side} more than its limits let through"
+        raise OfferError(OfferProblem("E_LIMIT_INFEASIBLE", None, message)) from stuck
+    whole = branches[ROOT].supply
+    share = min(max(Fraction(power_kw), Fraction(whole.min_export_kw)), whole.max_export_kw)
+    offered_at = whole.prices_at(Fraction(share)) or NO_PRICE
+    price = offered_at.nearest(Fraction(price_per_kwh))
+    exact = Prices(price, price)
+    found = _descend(branches, grid, exact, quantum, (Fraction(share), power_kw, price_per_kwh))
+    return replace(found, power_kw={b.participant: found.power_kw[b.participant] for b in bids})
+
+
 def _not_clearable(*, surplus: bool) -> GridClearing:
     status = "NOT_CLEARABLE_SURPLUS" if surplus else "NOT_CLEARABLE_DEFICIT"
     return GridClearing(status, NO_PRICE, None, {}, {}, {}, {})
 
 
 def _descend(
-    branches: Mapping[str, _Branch], grid: Grid, prices: Prices, quantum: Quantum
+    branches: Mapping[str, _Branch],
+    grid: Grid,
+    prices: Prices,
+    quantum: Quantum,
+    told: tuple[Fraction, Decimal, Decimal] | None = None,
 ) -> GridClearing:
-    """Give every node its share and its price, from the root down."""
+    """Give every node its share and its price, from the root down.
+
+    told: where the root hangs under something else, its share, its flow, and the price there.
+    """
     root_price = prices.middle or Fraction()
+    share, flow, above = told or (Fraction(), Decimal(0), quantum.to_tick(root_price))
     price = {ROOT: root_price}
-    share_kw: dict[str, Fraction] = {ROOT: Fraction()}
-    flow_kw: dict[str, Decimal] = {ROOT: Decimal(0)}
+    share_kw: dict[str, Fraction] = {ROOT: share}
+    flow_kw: dict[str, Decimal] = {ROOT: flow}
     power_kw: dict[str, Decimal] = {}
     for name in (ROOT, *grid.top_down):
         if name != ROOT:
@@ -298,7 +341,10 @@ def _descend(
                 power_kw[member] = power
             else:
                 share_kw[member], flow_kw[member] = shares[kind, member], power
-    ticked = {name: quantum.to_tick(exact) for name, exact in price.items()}
+    ticked = {
+        name: above if exact == root_price else quantum.to_tick(exact)
+        for name, exact in price.items()
+    }
     adders = {name: ticked[name] - ticked[grid.nodes[name].parent] for name in grid.top_down}
     no_price = prices == NO_PRICE and not any(adders.values())
     return GridClearing(

@@ -409,3 +409,24 @@ def _through(flows: Iterable[Flow], agent: str) -> defaultdict[str, Decimal]:
         sign = (flow.payee == agent) - (flow.payer == agent)
         through[flow.kind] = EXACT.fma(flow.amount, sign, through[flow.kind])
     return through
+
+
+def congestion_rents(inputs: Inputs) -> dict[str, Decimal]:
+    """Give what each participant's contract leaves for the grid operator, where prices differ.
+
+    It is what its energy costs at its own node less what it would at the price of the market; of
+    what is sold, the reverse. The values may be negative; where as much is sold as is bought
+    they sum to CONGESTION_RENT.
+
+    Source: reference_impl/README.md, Settlement (CONGESTION_RENT).
+    """
+    agent = inputs.parties.clearing_agent
+    at_one_price = [trade._replace(price_per_kwh=None) for trade in inputs.trades]
+    rents: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for one, sign in ((inputs, 1), (inputs._replace(trades=at_one_price), -1)):
+        for flow in _flows(one, settled_kwh(one)):
+            if flow.kind == "ENERGY":
+                who = flow.payer if flow.payee == agent else flow.payee
+                paid = flow.amount if flow.payee == agent else flow.amount.copy_negate()
+                rents[who] = EXACT.fma(paid, Decimal(sign), rents[who])
+    return {name: rent for name, rent in rents.items() if rent}

@@ -93,11 +93,6 @@ def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
     return frozenset({(name, action)})
 
 
-@given(parsers.parse("payments in {currency:w} with {decimals:w} decimals"), target_fixture="money")
-def payments_in(currency: str, decimals: str) -> tuple[str, int]:
-    return tables.money(currency, decimals)
-
-
 @given("the stay", target_fixture="stay")
 def the_stay(datatable: list[list[str]]) -> Stay:
     there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
@@ -123,7 +118,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     search: dict[str, str],
     stay: Stay,
     signals: tuple[Signal, ...],
-    money: tuple[str, int],
     telemetry: tuple[Telemetered, ...],
     interval: Interval,
     sequence: tuple[Step, ...],
@@ -134,6 +128,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     hearing: Hearing,
 ) -> None:
     first, *later = tables.portions(readings) or ((),)
+    currency, decimals = tables.money(terms)
     facts = Facts(
         parties=parties,
         interval=interval,
@@ -153,8 +148,8 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         search=listings.intent(search, interval, {}) if search else None,
         stay=stay,
         signals=signals,
-        currency=money[0],
-        minor_unit=money[1],
+        currency=currency,
+        minor_unit=decimals,
         telemetry=telemetry,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from pytest_bdd import given, parsers, when
 
-from gridwitness.mocks.market import Cast, play
+from gridwitness.mocks.market import Below, Cast, play
 from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
+    from gridwitness.mocks.grid_node import Place
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.trace import Scene, Step
     from gridwitness.views import Charges, Objective
@@ -32,7 +35,8 @@ def a_delivery_interval(minutes: int) -> Fraction:
 @given("the market participants", target_fixture="participants")
 def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
     needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
-    return tables.rows(datatable, needs=needs, may=["committed", "usual load", "metered", "spoilt"])
+    may = ["committed", "usual load", "metered", "spoilt", "node", "agent"]
+    return tables.rows(datatable, needs=needs, may=may)
 
 
 @given("the charges", target_fixture="charges")
@@ -46,6 +50,26 @@ def the_objective(datatable: list[list[str]]) -> Objective:
     return tables.objective(
         tables.row(datatable, needs=["reduction", "highest price", "baseline"], may=[])
     )
+
+
+@given("the grid", target_fixture="nodes")
+def the_grid(datatable: list[list[str]]) -> dict[str, Place]:
+    limits = ["forward limit", "reverse limit"]
+    prices = ["load", "base price (INR/kWh)", "adder per percent (INR/kWh)"]
+    found = tables.rows(datatable, needs=["node"], may=["parent", *limits, *prices])
+    return {row["node"]: tables.place(row) for row in found}
+
+
+@given("the aggregators", target_fixture="aggregators")
+def the_aggregators(datatable: list[list[str]]) -> dict[str, Below]:
+    found = tables.rows(datatable, needs=["aggregator", "above"], may=["node"])
+    return {row["aggregator"]: Below(row["above"], row.get("node") or None) for row in found}
+
+
+@given("the offset commands", target_fixture="commands")
+def the_offset_commands(datatable: list[list[str]]) -> dict[str, Decimal]:
+    found = tables.rows(datatable, needs=["participant", "offset"], may=[])
+    return {row["participant"]: tables.quantity(row["offset"], "kW") for row in found}
 
 
 @given("the last of them confirms late", target_fixture="last_confirms_late")
@@ -73,6 +97,9 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     broken: tuple[str, Conduct] | None,
     last_confirms_late: bool,  # noqa: FBT001 (a fixture)
     cancels: dict[str, str],
+    nodes: dict[str, Place],
+    aggregators: dict[str, Below],
+    commands: dict[str, Decimal],
     patience: float,
     hearing: Hearing,
 ) -> None:
@@ -84,6 +111,10 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         objective=objective,
         last_confirms_late=last_confirms_late,
         cancels=cancels,
+        nodes=nodes,
+        aggregators=aggregators,
+        agents={row["name"]: row["agent"] for row in participants if row.get("agent")},
+        commands=commands,
         patience=patience,
         broken=broken,
     )

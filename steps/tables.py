@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 from gridwitness import sequence_table
 from gridwitness.dialects.blocks import typed
 from gridwitness.dialects.tables import COLUMNS
+from gridwitness.dues import DECIMALS
 from gridwitness.errors import UserError
+from gridwitness.mocks.grid_node import Place
 from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
@@ -73,11 +75,14 @@ def row(table: Sequence[Sequence[str]], *, needs: Sequence[str], may: Sequence[s
 
 
 def quantity(text: str, unit: str) -> Decimal:
-    """Read '30 kW' with the unit kW as 30."""
-    match = re.fullmatch(rf"({_NUMBER}) {re.escape(unit)}", text)
+    """Read '30 kW' with the unit kW as 30; a price has its unit in the heading."""
+    match = re.fullmatch(rf"({_NUMBER}) {re.escape(unit)}" if unit else f"({_NUMBER})", text)
     if match is None:
+        example = f"30 {unit}" if unit else "0.12"
         raise UserError(
-            f"{text!r} is no quantity in {unit}", where="a table", mend=f"write '30 {unit}'"
+            f"{text!r} is no quantity in {unit or 'the unit of its column'}",
+            where="a table",
+            mend=f"write '{example}'",
         )
     return Decimal(match[1])
 
@@ -133,6 +138,7 @@ def meter(row: Mapping[str, str]) -> Meter:
         committed_kw=quantity(committed, "kW") if committed else Decimal(0),
         metered_kwh=quantity(metered, "kWh") if metered else None,
         usual_kw=tuple(quantity(part.strip(), "kW") for part in usual.split(",") if part.strip()),
+        node_id=row.get("node") or None,
     )
 
 
@@ -188,6 +194,25 @@ def objective(row: Mapping[str, str]) -> Objective:
     )
 
 
+def place(row: Mapping[str, str]) -> Place:
+    """Read what a node of a grid is: its parent, limits, load and prices."""
+
+    def limit(name: str) -> Decimal | None:
+        return quantity(row[name], "kW") if row.get(name) else None
+
+    def number(name: str, unit: str = "") -> Decimal:
+        return quantity(row[name], unit) if row.get(name) else Decimal(0)
+
+    return Place(
+        parent=row.get("parent") or None,
+        max_forward_kw=limit("forward limit"),
+        max_reverse_kw=limit("reverse limit"),
+        load_percent=number("load", "percent"),
+        base_price=number("base price (INR/kWh)"),
+        adder_per_percent=number("adder per percent (INR/kWh)"),
+    )
+
+
 # -- exchanges --------------------------------------------------------------------------
 
 DAY = date(2031, 5, 12)
@@ -237,15 +262,12 @@ def signal(row: Row) -> Signal:
     return Signal(row["name"], kind, Decimal(match[1]), match[2], at, formula)
 
 
-def money(currency: str, decimals: str) -> tuple[str, int]:
-    """Read how payments are made."""
-    if not re.fullmatch("[A-Z]{3}", currency) or not re.fullmatch("[0-4]", decimals):
-        raise UserError(
-            f"{currency} with {decimals} decimals is no money",
-            where="a sentence of the feature",
-            mend="write 'payments in JPY with 0 decimals'",
-        )
-    return currency, int(decimals)
+def money(terms: Mapping[str, Sequence[Term]]) -> tuple[str, int]:
+    """Give the currency that the terms are in, rupees where none has one, and its decimals."""
+    units = (term.unit or "" for stated in terms.values() for term in stated)
+    heads = (unit.partition("/")[0] for unit in units)
+    currency = next((head for head in heads if re.fullmatch("[A-Z]{3}", head)), "INR")
+    return currency, DECIMALS.get(currency, 2)
 
 
 def telemetered(row: Row) -> Telemetered:

@@ -37,6 +37,26 @@ def the_market_is_in_equilibrium(hearing: Hearing) -> None:
     hearing.demand(family("MKT"))
 
 
+GRID = {
+    "limits": ("GRD-001", "GRD-002", "GRD-003", "GRD-004", "GRD-005", "GRD-008", "GRD-009"),
+    "commands": ("GRD-010", "GRD-011", "GRD-012", "GRD-013", "GRD-014", "GRD-015", "GRD-016"),
+}
+"""What a grid may ask of a market, by the word for it."""
+
+
+SUMS = ("AGG-001", "AGG-002", "AGG-003", "AGG-004", "AGG-005")
+"""What holds of curves that are sent up, and of what comes back, whether or not a limit binds."""
+
+
+@then(parsers.parse("the grid's {what:w} are kept"))
+def the_grid_is_kept(what: str, hearing: Hearing) -> None:
+    if what not in GRID:
+        raise UserError(
+            f"a grid has no {what}", where="a sentence of the feature", mend="limits, or commands"
+        )
+    hearing.demand([rules()[rule_id] for rule_id in GRID[what]])
+
+
 @then("every trade is locked once before it binds")
 def every_trade_is_locked_once(hearing: Hearing) -> None:
     hearing.demand(family("LCK"))
@@ -73,3 +93,8 @@ def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
             mend=f"{f'did you mean {near[0]}? ' if near else ''}see: gridwitness rules",
         )
     hearing.demand([rules()[rule_id]])
+
+
+@then("what is below sums to what is above")
+def what_is_below_sums_to_what_is_above(hearing: Hearing) -> None:
+    hearing.demand([rules()[rule_id] for rule_id in SUMS])

@@ -15,7 +15,7 @@ from gridwitness.mocks.exchange import answered, narrowed, play
 from gridwitness.mocks.words import WORDS, Facts, Party
 from gridwitness.rules.sequence import CARRIES
 from gridwitness.steps.tables import interval
-from gridwitness.story import CONSUMER, PROSUMER
+from gridwitness.story import CONSUMER, PROSUMER, UTILITY
 from gridwitness.trace import Scene, Step
 from gridwitness.views import Deal, Due, MeterReading, Role, Source, Term
 
@@ -121,7 +121,8 @@ def test_a_third_party_is_told_how_much_and_not_at_what_price():
         Term(name="price", value=Decimal(5), unit="INR/kWh"),
         Term(name="contracted", value=Decimal(9), unit="kWh"),
     )
-    told = narrowed(Deal(roles=(Role(name=PROSUMER, terms=terms),), dues=FACTS.dues))
+    deal = Deal(roles=(Role(name=PROSUMER, terms=terms),), dues=FACTS.dues)
+    told = narrowed(deal, teller=PROSUMER, third=UTILITY)
     assert [term.name for term in told.roles[0].terms] == ["contracted"]
     assert told.dues == ()
 

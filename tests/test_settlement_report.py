@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gridwitness import accounts, deals
 from gridwitness.deals import DealError
 from gridwitness.dialects import DIALECTS
+from gridwitness.dialects.lines import read_stated
 from gridwitness.judgement import judge
 from gridwitness.mocks.exchange import play
 from gridwitness.mocks.words import Facts, Party
@@ -340,3 +341,12 @@ def test_an_amended_reading_without_a_correction_is_settled_twice(sandbox: Any):
 def test_the_next_interval_is_settled_by_itself(sandbox: Any):
     later = ((reading("9", "18:00", "19:00"),),)
     assert findings(sandbox, replace(FACTS, later=later)) == set()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_every_formula_of_a_contract_is_held_constant(dialect: Any):
+    total = {"signalId": "used", "signalType": "STATE", "source": {"formula": "used + given"}}
+    one = replace(FULL, blocks=(told(total, slot="contract"),))
+    written = dialect.compose(Reading(envelope=Envelope(action="on_status"), deal=one))
+    stated = {(s.of, s.value) for s in read_stated(dialect.name, written) if s.kind == "formula"}
+    assert {("got", "given"), ("penalty of got", "3"), ("signal used", "used + given")} < stated

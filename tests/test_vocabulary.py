@@ -102,7 +102,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
             "capacityKW": 1,
         },
     },
-    "OffsetCommand": {"offsetCommand": {"enabled": True, "offsetKW": 1}},
+    "OffsetCommand": {"offsetCommand": {"enabled": True, "offsetKW": 1, "redispatch": True}},
     "Approval": {
         "approvedMaxTradeKW": 1,
         "requestedMaxTradeKW": 1,

@@ -78,8 +78,7 @@ Feature: Six parties share what a neighbour's energy is sold for
     And the exchange keeps BIL-005
 
   Scenario Outline: A currency of <decimals> decimals is shared in whole units of its own
-    Given payments in <currency> with <decimals> decimals
-    And the terms
+    Given the terms
       | role           | term       | value                  |
       | consumer       | contracted | 13.7 kWh               |
       | prosumer       | price      | <price> <currency>/kWh |

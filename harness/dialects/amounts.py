@@ -529,7 +529,10 @@ def _priced(commitments: tuple[CommittedTable, ...]) -> tuple[Line, ...]:
     """Read lines of energy; none unless each table prices one quantity for one interval."""
     lines: list[Line] = []
     for one in commitments:
-        prices = one.table.column("CLEARING_PRICE") if one.table else ()
+        kind = "LOCATIONAL_PRICE"
+        if one.table is not None and kind not in one.table.used:
+            kind = "CLEARING_PRICE"
+        prices = one.table.column(kind) if one.table else ()
         if len(prices) != 1 or prices[0] is None or one.quantity is None:
             return ()
         lines.append(Line(quantity=one.quantity, price=prices[0], at=one.at))

@@ -16,6 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
+from gridwitness.dialects.aggregation import read_request, read_result, write_aggregation
 from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fields
 from gridwitness.dialects.blocks import (
     iso_duration,
@@ -148,6 +149,8 @@ class ContractDialect:
             results=read_results(message / "results", CONTRACT_RESULTS),
             contract=_read_contract(message / "contract"),
             deal=_read_deal(message / "contract"),
+            request=read_request(message / "aggregationRequest"),
+            result=read_result(message / "aggregationResult"),
             error=read_error(root / "error") or read_error(message / "error"),
             problems=tuple(problems),
         )
@@ -167,6 +170,7 @@ class ContractDialect:
             message["contract"] = _write_deal(reading.deal)
         elif reading.contract is not None:
             message["contract"] = _write_contract(reading.contract)
+        message |= write_aggregation(reading)
         return {"context": context, "message": message}
 
 
@@ -313,10 +317,12 @@ def _read_clearing(series: _Series) -> ClearingResult | None:
     return ClearingResult(
         cleared_power_kw=cleared_kw,
         clearing_price_per_kwh=series.value("CLEARING_PRICE"),
+        local_price_per_kwh=series.value("LOCATIONAL_PRICE"),
         at={
             "": series.pointer("CAPACITY_CLEARED"),
             "cleared_power_kw": series.pointer("CAPACITY_CLEARED"),
             "clearing_price_per_kwh": series.pointer("CLEARING_PRICE"),
+            "local_price_per_kwh": series.pointer("LOCATIONAL_PRICE"),
         },
     )
 
@@ -356,10 +362,11 @@ def _read_bill(contract: Cursor, series: _Series, *, is_market: bool = True) -> 
     if not priced:
         return None
     quantity = contract / "commitments" / 0 / "resources" / 0 / "quantity"
+    local, price = (series.column(kind) for kind in ("LOCATIONAL_PRICE", "CLEARING_PRICE"))
     return read_bill(
         priced,
         energy=quantity / "unitQuantity",
-        price=series.column("CLEARING_PRICE") / 0 if is_market else contract.nowhere,
+        price=(local or price) / 0 if is_market else contract.nowhere,
         to_participant=is_market and (paid / "payTo" / "role").text() == PROSUMER,
         is_due=bool(paid),
     )
@@ -450,10 +457,11 @@ _WRITTEN_BY = {
     "SANCTIONED_LOAD": GRID,
     "CAPACITY_COMMITTED": GRID,
     "CLEARING_PRICE": AGENT,
+    "LOCATIONAL_PRICE": AGENT,
     "CAPACITY_CLEARED": AGENT,
     "USAGE": GRID,
 }
-_PRICES = ("OFFER_PRICE", "CLEARING_PRICE")
+_PRICES = ("OFFER_PRICE", "CLEARING_PRICE", "LOCATIONAL_PRICE")
 
 
 def _write_series(
@@ -508,6 +516,7 @@ def _write_contract(contract: EnergyContract) -> dict[str, Json]:
         "SANCTIONED_LOAD": [approval.sanctioned_load_kw if approval else None],
         "CAPACITY_COMMITTED": [approval.committed_kw if approval else None],
         "CLEARING_PRICE": [clearing.clearing_price_per_kwh if clearing else None],
+        "LOCATIONAL_PRICE": [clearing.local_price_per_kwh if clearing else None],
         "CAPACITY_CLEARED": [clearing.cleared_power_kw if clearing else None],
     }
     currency = contract.charges.currency if contract.charges else None

@@ -296,7 +296,10 @@ def _rows(column: list[Json]) -> Table:
 
 
 def _deal(block: dict[str, Json], at: str) -> Iterator[Stated]:
-    """Read what the contract block of a deal agrees: terms by role, formulas, the tariff."""
+    """Read what the contract block of a deal agrees: terms by role, formulas, the tariff.
+
+    Formulas are those of payments, of quality and its penalties, of running totals.
+    """
     for pointer, role in _entries(block, "roles", at):
         inputs, place = _object(role.get("roleInputs")), f"{pointer}/roleInputs"
         for inner, term in _entries(inputs, "terms", place):
@@ -312,6 +315,9 @@ def _deal(block: dict[str, Json], at: str) -> Iterator[Stated]:
         of, penalty = f"{metric.get('metricId')}", _object(metric.get("penalty"))
         yield from _text("formula", of, metric, "formula", pointer)
         yield from _text("formula", f"penalty of {of}", penalty, "formula", f"{pointer}/penalty")
+    for pointer, signal in _entries(block, "externalSignals", at):
+        of, source = f"signal {signal.get('signalId')}", _object(signal.get("source"))
+        yield from _text("formula", of, source, "formula", f"{pointer}/source")
     tariff = block.get("tariff")
     if isinstance(tariff, dict):
         written = simplejson.dumps(tariff, use_decimal=True, sort_keys=True, default=str)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from gridwitness.dialects.aggregation import read_request, read_result, write_aggregation
 from gridwitness.dialects.base import Cursor, compose_context, read_envelope_fields
 from gridwitness.dialects.blocks import (
     iso_duration,
@@ -133,6 +134,8 @@ class OrderDialect:
             results=read_results(message / "results", ORDER_RESULTS),
             contract=_read_order(message / "order"),
             deal=_read_deal(message / "order"),
+            request=read_request(message / "aggregationRequest"),
+            result=read_result(message / "aggregationResult"),
             error=read_error(root / "error") or read_error(message / "error"),
             problems=tuple(problems),
         )
@@ -154,6 +157,7 @@ class OrderDialect:
             message["order"] = _write_deal(reading.deal)
         elif reading.contract is not None:
             message["order"] = _write_order(reading.contract)
+        message |= write_aggregation(reading)
         return {"context": context, "message": message}
 
 
@@ -265,10 +269,12 @@ def _read_clearing(agent_inputs: Cursor, participant_id: str | None) -> Clearing
     return ClearingResult(
         cleared_power_kw=cleared_kw,
         clearing_price_per_kwh=(agent_inputs / "clearingPrice").number(),
+        local_price_per_kwh=(agent_inputs / "locationalPrice").number(),
         at={
             "": agent_inputs.pointer,
             "cleared_power_kw": power.pointer,
             "clearing_price_per_kwh": (agent_inputs / "clearingPrice").pointer,
+            "local_price_per_kwh": (agent_inputs / "locationalPrice").pointer,
         },
     )
 
@@ -370,6 +376,7 @@ def _write_block(contract: EnergyContract) -> dict[str, Json]:
             contract.clearing_agent_id,
             {
                 "clearingPrice": clearing.clearing_price_per_kwh if clearing else None,
+                "locationalPrice": clearing.local_price_per_kwh if clearing else None,
                 "clearedPower": {participant: clearing.cleared_power_kw} if clearing else None,
             },
         ),

@@ -46,6 +46,8 @@ FAMILIES = (
     "specification",
     "lifecycle",
     "lineage",
+    "grid",
+    "aggregation",
     "billing",
     "allocation",
     "charging",
@@ -56,6 +58,9 @@ FAMILIES = (
     "services",
 )
 """The modules that define rules; a test holds the list complete."""
+
+STANDS_FOR = {"aggregator": "clearing agent"}
+"""Who is judged by the rules about another as well."""
 
 MOST_SHOWN = 300
 EVERYONE: tuple[str, ...] = ()
@@ -109,8 +114,10 @@ class Rule:
         return self.id.partition("-")[0]
 
     def can_judge(self, role: str | None) -> bool:
-        """Tell whether it can find fault with a role."""
-        return role not in self.spares and (not self.judges or role in self.judges)
+        """Tell whether it can find fault with a role; an aggregator is an agent to its own."""
+        stands_for = STANDS_FOR.get(role or "")
+        judged = not self.judges or role in self.judges or stands_for in self.judges
+        return role not in self.spares and judged
 
     def applies_beside(self, parts: Collection[str]) -> bool:
         """Tell whether the parts of a specification that are laid beside suffice for it."""

@@ -187,9 +187,11 @@ def ids_are_uuids(trace: Trace) -> Iterator[Outcome]:
     for message in trace.beckn:
         for field in ("transaction_id", "message_id"):
             value = getattr(message.reading.envelope, field)
-            if value is not None and not _echoes(trace, message, field):
+            right = value is not None and is_uuid(value)
+            # Who echoes what is no UUID is not to blame for it.
+            if value is not None and (right or not _echoes(trace, message, field)):
                 yield outcome(
-                    is_uuid(value),
+                    right,
                     by=message.sender,
                     message=message,
                     observed=value,
@@ -233,12 +235,15 @@ def parties_are_those_of_the_exchange(trace: Trace) -> Iterator[Outcome]:
             ("bpp_uri", called, scene.uris),
         ):
             value, right = getattr(envelope, field), book.get(actor or "")
-            if value is None or right is None or _echoes(trace, message, field):
+            if value is None or right is None:
                 continue
             # Who is known as a BPP may be called back elsewhere: adapters have a receiver a side.
             elsewhere = field == "bap_uri" and trace.role(actor) not in (PARTICIPANT, BAP)
+            kept = is_http_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/")
+            if not kept and _echoes(trace, message, field):
+                continue
             yield outcome(
-                is_http_address(value) if elsewhere else value.rstrip("/") == right.rstrip("/"),
+                kept,
                 by=message.sender,
                 message=message,
                 observed=value,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gridwitness.dialects.grid import read_setpoint_kw
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story
 
@@ -111,7 +112,9 @@ def locks_fit_the_meter(trace: Trace) -> Iterator[Outcome]:
         clearing, meter = said.contract.clearing, said.contract.meter_id or ""
         if clearing is None or meter not in free_kw or said.contract.status != "ACTIVE":
             continue
-        locked_kw[meter][said.contract.contract_id or ""] = abs(clearing.cleared_power_kw)
+        setpoint_kw = read_setpoint_kw(said.contract)
+        power_kw = clearing.cleared_power_kw if setpoint_kw is None else setpoint_kw
+        locked_kw[meter][said.contract.contract_id or ""] = abs(power_kw)
         total_kw = sum(locked_kw[meter].values(), Decimal(0))
         yield _fits(said, total_kw, free_kw[meter], "left of the sanctioned load")
 
@@ -134,5 +137,5 @@ def _fits(said: Said, total_kw: Decimal, limit_kw: Decimal, what: str) -> Outcom
 
 
 def _in_order(chapters: Iterable[Chapter]) -> list[Said]:
-    said = [item for chapter in chapters for item in chapter.locked]
+    said = [item for chapter in chapters for item in (*chapter.locked, *chapter.relocked)]
     return sorted(said, key=lambda item: item.message.number)

@@ -11,19 +11,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
-from gridwitness.reference_impl.clearing import Bid, Quantum
-from gridwitness.reference_impl.curves import OfferError
-from gridwitness.reference_impl.equilibrium import Claim, Market, Tolerance, violations
+from gridwitness.reference_impl.clearing import Quantum
+from gridwitness.reference_impl.equilibrium import Market, Tolerance, violations
 from gridwitness.rules import outcome, rule
-from gridwitness.story import AGENT, MARKET, UTILITY, story
+from gridwitness.story import AGENT, AGENTS, MARKET, UTILITY, story
+from gridwitness.told_market import told_markets
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridwitness.reference_impl.equilibrium import Violation
     from gridwitness.rules import Outcome
     from gridwitness.story import Chapter, Said
+    from gridwitness.told_market import ToldMarket
     from gridwitness.trace import Message, Trace
     from gridwitness.views import EnergyContract, Offer, OfferCurve
 
@@ -72,7 +73,9 @@ def invalid_curve_is_refused(trace: Trace) -> Iterator[Outcome]:
     """An offer whose curve is not valid is refused, at once or by a callback with an error."""
     for message in trace.of("init"):
         contract = message.reading.contract
-        if contract is None or contract.curve is None or trace.role(message.receiver) != AGENT:
+        if contract is None or contract.curve is None:
+            continue
+        if trace.role(message.receiver) not in AGENTS:
             continue
         problems = list(_problems(contract.curve))
         if not problems:
@@ -146,7 +149,7 @@ def _changed(told: EnergyContract, granted: EnergyContract) -> str:
 )
 def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
     """Nobody is cleared beyond the power that the utility approved."""
-    yield from _judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
+    yield from judged(trace, ("V_EXCEEDS_APPROVED_LIMIT",))
 
 
 @rule(
@@ -157,32 +160,30 @@ def approval_is_respected(trace: Trace) -> Iterator[Outcome]:
 )
 def market_is_balanced(trace: Trace) -> Iterator[Outcome]:
     """The cleared powers sum to zero."""
-    yield from _judged(trace, ("V_NOT_BALANCED", "V_MISSING_PARTICIPANT", "V_NOT_FINITE"))
+    yield from judged(trace, ("V_NOT_BALANCED", "V_MISSING_PARTICIPANT", "V_NOT_FINITE"))
 
 
 @rule("MKT-006", "MUST", source=f"{CLEARING}, C1, and Tolerance", judges=(AGENT,))
 def cleared_power_is_on_the_curve(trace: Trace) -> Iterator[Outcome]:
     """Everyone is cleared at a power that their own curve offers at the clearing price."""
-    yield from _judged(trace, _ON_CURVE)
+    yield from judged(trace, _ON_CURVE)
 
 
 @rule("MKT-007", "MUST", source=f"{CLEARING}: one price for everyone", judges=(AGENT,))
 def price_is_one(trace: Trace) -> Iterator[Outcome]:
     """Everyone is told the same clearing price."""
-    bound = [chapter.bound[-1] for chapter in story(trace).values() if chapter.bound]
-    prices = [
-        said.contract.clearing.clearing_price_per_kwh for said in bound if said.contract.clearing
-    ]
-    for said in bound:
+    first: dict[str | None, Decimal | None] = {}
+    for said in (chapter.bound[-1] for chapter in story(trace).values() if chapter.bound):
         clearing = said.contract.clearing
         if clearing is None:
             continue
+        price = first.setdefault(said.message.sender, clearing.clearing_price_per_kwh)
         yield outcome(
-            clearing.clearing_price_per_kwh == prices[0],
+            clearing.clearing_price_per_kwh == price,
             by=said.message.sender,
             message=said.message,
             observed=f"{clearing.clearing_price_per_kwh} per kWh",
-            expected=f"{prices[0]} per kWh, as the others were told",
+            expected=f"{price} per kWh, as the others were told",
             pointer=clearing.pointer("clearing_price_per_kwh"),
         )
 
@@ -200,6 +201,8 @@ def offer_names_its_pricing(trace: Trace) -> Iterator[Outcome]:
     """
     pages: dict[tuple[str | None, str | None], list[Message]] = {}
     for message in trace.of("on_discover"):
+        if trace.role(message.sender) not in AGENTS:
+            continue
         key = message.receiver, message.reading.envelope.transaction_id
         pages.setdefault(key, []).append(message)
     for answers in pages.values():
@@ -341,46 +344,63 @@ def _instant(text: str) -> datetime | str:
         return text
 
 
-def _approval(chapter: Chapter) -> Decimal | None:
-    granted = [said.contract.approval for said in chapter.approved if said.contract.approval]
-    return granted[-1].approved_max_trade_kw if granted else None
+def judged(
+    trace: Trace, codes: tuple[str, ...], *, where: Callable[[ToldMarket], bool] | None = None
+) -> Iterator[Outcome]:
+    """Judge the announced result of each market by some of the conditions of an equilibrium.
+
+    where: the markets in which there is something to judge; all, if it is not given.
+    """
+    for market, found in _found(trace):
+        if where is not None and not where(market):
+            continue
+        broken: dict[str, Violation] = {}
+        for name, violations_at_price in found.items():
+            for violation in violations_at_price:
+                if violation.code in codes and violation.participant in (None, name):
+                    broken.setdefault(name, violation)
+        market_wide = [name for name, violation in broken.items() if violation.participant is None]
+        for name, said in market.bound.items():
+            violation = broken.get(name)
+            if name in market_wide[1:]:
+                continue  # one finding tells that the market as a whole does not balance
+            clearing = said.contract.clearing
+            yield outcome(
+                violation is None,
+                by=said.message.sender,
+                message=said.message,
+                observed=violation.message if violation else "",
+                expected=_EXPECTED[violation.code] if violation else "",
+                pointer=clearing.pointer("cleared_power_kw") if clearing else "/message",
+            )
 
 
-def _judged(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
-    """Judge the announced result as a whole by some of the conditions of an equilibrium."""
-    bids, bound = _book(trace)
-    if not bound:
-        return
-    results = {
-        name: said.contract.clearing for name, said in bound.items() if said.contract.clearing
-    }
-    powers = {name: result.cleared_power_kw for name, result in results.items()}
-    quantum = Quantum(Decimal(trace.scene.price_tick), Decimal(trace.scene.power_step))
-    tolerance, market = Tolerance.of(quantum), Market(bids)
-    prices = {name: result.clearing_price_per_kwh for name, result in results.items()}
-    found = {
-        price: list(violations(market, Claim("CLEARED", price, powers), tolerance))
-        for price in set(prices.values())
-    }
-    broken: dict[str, Violation] = {}
-    for name, price in prices.items():
-        for violation in found[price]:
-            if violation.code in codes and violation.participant in (None, name):
-                broken.setdefault(name, violation)
-    market_wide = [name for name, violation in broken.items() if violation.participant is None]
-    for name, said in bound.items():
-        violation = broken.get(name)
-        if name in market_wide[1:]:
-            continue  # one finding tells that the market as a whole does not balance
-        clearing = said.contract.clearing
-        yield outcome(
-            violation is None,
-            by=said.message.sender,
-            message=said.message,
-            observed=violation.message if violation else "",
-            expected=_EXPECTED[violation.code] if violation else "",
-            pointer=clearing.pointer("cleared_power_kw") if clearing else "/message",
-        )
+@once
+def _found(trace: Trace) -> list[tuple[ToldMarket, dict[str, list[Violation]]]]:
+    """Find what each market violates, for everyone at the price that they were told."""
+    tolerance = Tolerance.of(
+        Quantum(Decimal(trace.scene.price_tick), Decimal(trace.scene.power_step))
+    )
+    found: list[tuple[ToldMarket, dict[str, list[Violation]]]] = []
+    for market in told_markets(trace):
+        results = {
+            name: said.contract.clearing
+            for name, said in market.bound.items()
+            if said.contract.clearing
+        }
+        powers = {name: result.cleared_power_kw for name, result in results.items()}
+        above = market.exchange_kw is not None
+        prices = {
+            name: market.price_above if above else result.clearing_price_per_kwh
+            for name, result in results.items()
+        }
+        rests_on = Market(market.bids, grid=market.grid)
+        at = {
+            price: list(violations(rests_on, market.claim(price, powers), tolerance))
+            for price in set(prices.values())
+        }
+        found.append((market, {name: at[price] for name, price in prices.items()}))
+    return found
 
 
 _ON_CURVE = (
@@ -397,22 +417,9 @@ _EXPECTED = {
     "V_OFF_CURVE": "a power on the participant's own curve",
     "V_OUTSIDE_MIN_MAX_EXPORT": "a power within the curve's bounds",
     "V_NO_PRICE_BUT_TRADE": "a price, or no trade",
+    "V_FORWARD_FLOW_EXCEEDED": "no more than the node lets through",
+    "V_REVERSE_FLOW_EXCEEDED": "no more than the node lets back",
+    "V_ADDER_WITHOUT_CONGESTION": "the price of the parent, where no limit binds",
+    "V_FLOW_INCONSISTENT": "the sum of the powers below the node",
     "V_SHOULD_HAVE_CLEARED": "a price, and the trade that everyone offers at it",
 }
-
-
-def _book(trace: Trace) -> tuple[list[Bid], dict[str, Said]]:
-    """Collect the bids of those who were told a result, and what they were told."""
-    bids: list[Bid] = []
-    bound: dict[str, Said] = {}
-    for chapter in story(trace).values():
-        curve = chapter.offered[-1].contract.curve if chapter.offered else None
-        if curve is None or not chapter.bound or chapter.bound[-1].contract.clearing is None:
-            continue
-        try:
-            valid = curve.curve()
-        except OfferError:
-            continue  # an invalid offer that was accepted is the finding of MKT-002
-        bids.append(Bid(chapter.name, valid, _approval(chapter)))
-        bound[chapter.name] = chapter.bound[-1]
-    return bids, bound

@@ -15,9 +15,11 @@ from gridwitness.reference_impl import settlement
 from gridwitness.reference_impl.terms import Flow, Inputs, Parties, Trade
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENT, UTILITY, story, virtual_meters
+from gridwitness.told_market import setpoint_kw
+from gridwitness.trace import once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gridwitness.reference_impl.terms import Discrepancy
     from gridwitness.rules import Outcome
@@ -237,36 +239,57 @@ def _flows(report: SettlementReport) -> list[Flow]:
 
 
 def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
-    """Judge the money of the whole market by some of the conditions of a settlement."""
-    chapters = [
-        c
-        for c in story(trace).values()
-        if c.bound and c.settled and (c.metered or not c.is_metered)
-    ]
-    trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
-    if not chapters or len(trades) != len(chapters):
-        return
+    """Judge the money of each agent's market by some of the conditions of a settlement."""
     virtual = _last(virtual_meters(trace))
-    told = [*(chapter.settled[-1] for chapter in chapters), *virtual]
+    for inputs, chapters in inputs_of(trace):
+        own = [said for said in virtual if said.message.sender == _agent(chapters[0])]
+        yield from _settled_by(inputs, chapters, own, codes)
+
+
+@once
+def inputs_of(trace: Trace) -> list[tuple[Inputs, list[Chapter]]]:
+    """Give what each agent's market is to be settled by, and whose trades these are."""
+    markets: dict[str, list[Chapter]] = defaultdict(list)
+    for chapter in story(trace).values():
+        if chapter.bound and chapter.settled and (chapter.metered or not chapter.is_metered):
+            markets[_agent(chapter)].append(chapter)
+    found = [(_inputs(trace, agent, own), own) for agent, own in markets.items()]
+    return [(inputs, own) for inputs, own in found if inputs is not None]
+
+
+def _agent(chapter: Chapter) -> str:
+    """Name who bound the trade of a chapter."""
+    return chapter.bound[-1].message.sender or ""
+
+
+def _inputs(trace: Trace, agent: str, chapters: list[Chapter]) -> Inputs | None:
+    trades = [trade for c in chapters if (trade := _trade(trace, c)) is not None]
     clearing, offered = chapters[0].bound[-1].contract.clearing, chapters[0].offered
     agreed = [s.contract.charges for c in chapters for s in c.agreed if s.contract.charges]
     interval = offered[-1].contract.interval if offered else None
-    agents, utilities = trace.actors(AGENT), trace.actors(UTILITY)
-    if clearing is None or not agreed or interval is None or not agents or not utilities:
-        return
-    parties = Parties(trace.scene.ids[agents[0]], trace.scene.ids[utilities[0]])
-    claimed = [
-        flow
-        for said in told
-        if said.contract.settlement
-        for flow in _flows(said.contract.settlement)
-    ]
-    inputs = Inputs(
+    utilities = trace.actors(UTILITY)
+    if len(trades) != len(chapters) or clearing is None or not agreed or interval is None:
+        return None
+    if not utilities:
+        return None
+    return Inputs(
         agreed[0].terms(),
         interval.duration_h,
         clearing.clearing_price_per_kwh or Decimal(0),
         trades,
-        parties,
+        Parties(trace.scene.ids.get(agent, ""), trace.scene.ids[utilities[0]]),
+    )
+
+
+def _settled_by(
+    inputs: Inputs, chapters: list[Chapter], virtual: list[Said], codes: tuple[str, ...]
+) -> Iterator[Outcome]:
+    told, trades = [*(chapter.settled[-1] for chapter in chapters), *virtual], inputs.trades
+    claimed = _together(
+        flow
+        for said in told
+        if said.contract.settlement
+        for flow in _flows(said.contract.settlement)
     )
     found = settlement.audit_flows(claimed, inputs)
     broken: dict[int, Discrepancy] = {}
@@ -288,6 +311,25 @@ def _settled(trace: Trace, codes: tuple[str, ...]) -> Iterator[Outcome]:
         )
 
 
+def _together(flows: Iterable[Flow]) -> list[Flow]:
+    """Give the flows of a whole market: a rent that runs both ways by what is left of it.
+
+    What the grid operator owes whom it commanded is no flow of the market (GRD-015).
+    """
+    claimed = [flow for flow in flows if flow.kind != "UPLIFT"]
+    rents: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for flow in claimed:
+        if flow.kind == "CONGESTION_RENT":
+            low, high = sorted((flow.payer, flow.payee))
+            rents[low, high] += flow.amount if flow.payer == low else -flow.amount
+    netted = [
+        Flow(*(pair if left > 0 else pair[::-1]), "CONGESTION_RENT", abs(left))
+        for pair, left in rents.items()
+        if left
+    ]
+    return [flow for flow in claimed if flow.kind != "CONGESTION_RENT"] + netted
+
+
 def _tell(item: Discrepancy, amount: str) -> str:
     if item.payer == item.payee:
         return f"{item.code}: {item.kind} {amount} too much through {item.payer}"
@@ -298,9 +340,9 @@ def _trade(trace: Trace, chapter: Chapter) -> Trade | None:
     clearing, participant = chapter.bound[-1].contract.clearing, trace.scene.ids[chapter.name]
     if clearing is None:
         return None
+    power_kw, price = setpoint_kw(chapter), clearing.local_price_per_kwh
+    power_kw = clearing.cleared_power_kw if power_kw is None else power_kw
     if not chapter.is_metered:
-        return Trade(participant, clearing.cleared_power_kw)
+        return Trade(participant, power_kw, None, price)
     metered_kwh = counted_kwh(chapter.metered[-1].contract)
-    if metered_kwh is None:
-        return None
-    return Trade(participant, clearing.cleared_power_kw, metered_kwh)
+    return None if metered_kwh is None else Trade(participant, power_kw, metered_kwh, price)

@@ -6,12 +6,19 @@ must have come before it, of the same participant or of all of them.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import ACK
 from gridwitness.deals import APPROVED, CONTRACTED
 from gridwitness.dialects import DIALECTS
 from gridwitness.dialects.flexibility import baseline_in, objective_in
+from gridwitness.dialects.grid import (
+    read_command,
+    read_node_id,
+    read_node_state,
+    read_setpoint_kw,
+)
 from gridwitness.dialects.tables import COLUMNS
 from gridwitness.loads import BASELINE, USAGE, is_complete, is_to_settle_by, loads_in, taking_part
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
@@ -21,14 +28,21 @@ from gridwitness.rules.refusal import is_ahead
 from gridwitness.signals import STATE, signals_in
 from gridwitness.story import (
     AGENT,
+    AGENTS,
+    AGGREGATOR,
+    GRID_NODE,
     UTILITY,
     accepted,
+    agent_above,
+    are_related,
     buyers,
     offered_meters,
     participant_of,
     protagonists,
     story,
+    subject_of,
 )
+from gridwitness.told_market import lets_through, node_states
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -38,7 +52,7 @@ if TYPE_CHECKING:
     from gridwitness.rules import Outcome
     from gridwitness.signals import Signal
     from gridwitness.trace import Message, Step, Trace
-    from gridwitness.views import Reading
+    from gridwitness.views import EnergyContract, Offer, Reading
 
 UNSOLICITED = ("on_status", "on_update", "on_cancel")
 """Callbacks that a provider may send unasked (LTS yaml; NFH-013, section 8)."""
@@ -118,6 +132,14 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "objective": _objective,
     "baseline": lambda said: said.contract and baseline_in(said.contract.blocks),
     "virtual meter": lambda said: said.contract and said.contract.readings,
+    "node": lambda said: said.contract and read_node_id(said.contract),
+    "grid node": lambda said: any(map(_is_its_own, repeat(said), said.offers)),
+    "flow": lambda said: said.deal and _is_number(read_setpoint_kw(said.deal)),
+    "local price": lambda said: said.contract and _has_local_price(said.contract),
+    "setpoint": lambda said: said.contract and _is_number(read_setpoint_kw(said.contract)),
+    "offset command": lambda said: said.contract and read_command(said.contract),
+    "curves": lambda said: said.request and said.request.members,
+    "price and powers": lambda said: said.result and said.result.setpoints,
     "terms": lambda said: any(
         role.terms
         for deal in (said.deal, *(offer.deal for offer in said.offers))
@@ -162,6 +184,24 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
 
 def _is_power(requested_kw: Decimal | None) -> bool:
     return requested_kw is not None and requested_kw >= 0
+
+
+def _is_number(value: Decimal | None) -> bool:
+    return value is not None
+
+
+def _is_its_own(said: Reading, offer: Offer) -> bool:
+    """Tell whether an offer tells the state of the grid node that makes it."""
+    state = read_node_state(offer)
+    return state is not None and state.node_id == said.envelope.bpp_id
+
+
+def _has_local_price(contract: EnergyContract) -> bool:
+    """Tell whether a result names its local price; who stands at no node has none of its own."""
+    clearing = contract.clearing
+    return read_node_id(contract) is None or (
+        clearing is not None and clearing.local_price_per_kwh is not None
+    )
 
 
 def _about_a_meter_of_nobody(trace: Trace, message: Message) -> bool:
@@ -252,7 +292,7 @@ def _in_turn(trace: Trace, message: Message) -> bool:
 
 
 Row = tuple[str, str | None]
-"""A row of the table and the participant it is about."""
+"""A row of the table and whom it is about: a participant, a grid node, or an aggregator."""
 
 
 @once
@@ -332,6 +372,8 @@ def _excused(trace: Trace, callback: Message) -> bool:
     """
     if callback.reading.error is None or callback.deliberate is not None:
         return callback.reading.error is not None
+    if trace.role(callback.sender) == GRID_NODE:
+        return any(_exceeds_node(trace, request) for request in trace.asked_by(callback))
     name, asked = _about(trace, callback), trace.asked_by(callback)
     if name is None or any(_asks_too_little(trace, request) for request in asked):
         return True
@@ -373,14 +415,14 @@ def _spoilt(trace: Trace) -> dict[str | None, int]:
 
 
 def _about(trace: Trace, message: Message) -> str | None:
-    """Find the participant a message is about, by what it answers if it does not say."""
+    """Find whom a message is about, by what it answers if it does not say."""
     if request_of(message.action) in PUBLISHING:
         return message.sender if message.from_provider else message.receiver
-    name = participant_of(trace, message)
+    name = subject_of(trace, message)
     if name is not None:
         return name
     asked = trace.asked_by(message)
-    return participant_of(trace, asked[0]) if asked else None
+    return subject_of(trace, asked[0]) if asked else None
 
 
 def _asks_too_little(trace: Trace, request: Message) -> bool:
@@ -391,6 +433,14 @@ def _asks_too_little(trace: Trace, request: Message) -> bool:
     if _about_a_meter_of_nobody(trace, request):
         return True
     return bool(_missing_before(trace, step, request))
+
+
+def _exceeds_node(trace: Trace, request: Message) -> bool:
+    """Tell whether a grid node is asked for more than it told that it lets through."""
+    node_id = trace.scene.ids.get(request.receiver or "", "")
+    state = node_states(trace, request.sender or "").get(node_id)
+    flow_kw = read_setpoint_kw(request.reading.deal) if request.reading.deal else None
+    return state is None or flow_kw is None or not lets_through(state, flow_kw)
 
 
 def _exceeds_approval(trace: Trace, request: Message) -> bool:
@@ -443,13 +493,29 @@ def _missing_before(trace: Trace, step: Step, message: Message) -> list[str]:
     """Tell which rows had to come before a message and did not."""
     came, number = _came(trace), message.number
     name = _about(trace, message)
-    missing = [
-        f"{row} of {name}" for row in step.after if came.get(row, {}).get(name, number) >= number
-    ]
+    missing: list[str] = []
+    for row in step.after:
+        first = came.get(row, {})
+        if name not in first and (others := _others(trace, row, name)):
+            missing += [f"{row} of {one}" for one in others if first[one] >= number]
+        elif first.get(name, number) >= number:
+            missing.append(f"{row} of {name}")
     for row in step.after_all:
         if _last_came(trace).get(row, 0) >= number:
             missing += [f"{row} of {who}" for who, first in came[row].items() if first >= number]
     return missing
+
+
+def _others(trace: Trace, row: str, name: str | None) -> list[str | None]:
+    """Name those of another kind whom a row was about, in the same market as somebody."""
+    role = trace.role(name)
+    return [
+        one
+        for one in _came(trace).get(row, {})
+        if one != name
+        and (trace.role(one) != role or role == AGGREGATOR)
+        and are_related(trace, one, name)
+    ]
 
 
 @rule("ORD-002", "MUST", source=FLOW)
@@ -478,19 +544,37 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     first, answered = _fulfilled(trace), _answered(trace)
     yield from _unpublished(trace, answered)
     for step in trace.scene.sequence:
+        if step.is_optional:
+            continue
         needed = (*step.after, *step.after_all, *_asking(trace, step))
         for name in _played_for(trace, step):
-            due = [(row, who) for row in needed for who in _due_for(trace, row, name)]
-            if not due or not all(key in first for key in due):
+            moved = [_moved_on(trace, row, name) for row in needed]
+            due = [number for number in moved if number is not None]
+            if not due or len(due) < len(needed):
                 continue
-            last = max(first[key] for key in due)
+            last = max(due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
                 by=_sender(trace, step, name, trace.messages[last - 1]),
                 message=trace.messages[last - 1],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name or 'all'}",
-                expected=f"row {step.name} of the sequence after row {due[-1][0]}",
+                expected=f"row {step.name} of the sequence after row {needed[-1]}",
             )
+
+
+def _moved_on(trace: Trace, row: str, name: str) -> int | None:
+    """Find when a row moved the flow on for somebody, or for all of another kind beside it."""
+    first = _fulfilled(trace)
+    if (row, name) in first:
+        return first[row, name]
+    step = next((step for step in trace.scene.sequence if step.name == row), None)
+    found = list(_played_for(trace, step)) if step and step.publishes else []
+    found = found or _others(trace, row, name)
+    if any(trace.role(one) == GRID_NODE for one in found):
+        found = [one for one in trace.actors(GRID_NODE) if are_related(trace, one, name)]
+    others = [first.get((row, one)) for one in found]
+    numbers = [number for number in others if number is not None]
+    return max(numbers) if numbers and len(numbers) == len(others) else None
 
 
 def _unpublished(trace: Trace, came: set[Row]) -> Iterator[Outcome]:
@@ -521,10 +605,18 @@ def _asking(trace: Trace, step: Step) -> list[str]:
 def _played_for(trace: Trace, step: Step | None) -> tuple[str | None, ...]:
     """Name the actors for each of whom a row is played; None where it is once for all.
 
-    Whoever publishes, publishes for itself; a utility that buys has rows of its own.
+    Whoever publishes, publishes for itself; a utility that buys has rows of its own. Between
+    agents a row is played for the lower one, with a grid node for each node.
     """
     if step is not None and _is_of_all(step):
         return (None,)
+    ends = {step.sender, step.receiver} if step else set[str]()
+    if step is not None and ends <= set(AGENTS):
+        upper = step.sender if step.actions[0].startswith("on_") else step.receiver
+        above = agent_above(trace)
+        return tuple(a for a in trace.actors(AGGREGATOR) if trace.role(above.get(a)) == upper)
+    if GRID_NODE in ends:
+        return tuple(trace.actors(GRID_NODE))
     if step is None or not step.publishes:
         return tuple(name for name in protagonists(trace) if _is_played_for(trace, step, name))
     is_answer = all(callback_of(request_of(action)) == action for action in step.actions)
@@ -553,6 +645,8 @@ def _sender(trace: Trace, step: Step, name: str | None, before: Message) -> str 
     """Tell who owes a row: the one it is played for, who was asked, or the first of its role."""
     if trace.role(name) == step.sender:
         return name
+    if step.sender in AGENTS and trace.role(agent_above(trace).get(name)) == step.sender:
+        return agent_above(trace)[name]
     if trace.role(before.receiver) == step.sender:
         return before.receiver
     actors = trace.actors(step.sender)

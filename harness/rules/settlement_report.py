@@ -6,6 +6,7 @@ not belong here: what the payments of one message come to (billing), markets tha
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -138,8 +139,9 @@ def signals_are_of_what_is_settled(trace: Trace) -> Iterator[Outcome]:
         period = period_of(deal)
         if deal.settlement is None or period is None:
             continue
+        counts = _named(deal)
         for name, (first, course) in courses(signals_in(deal)).items():
-            if first.kind == STATE:
+            if first.kind == STATE or name not in counts:
                 continue
             yield outcome(
                 course.at(period.start) is not None,
@@ -149,6 +151,17 @@ def signals_are_of_what_is_settled(trace: Trace) -> Iterator[Outcome]:
                 expected=f"a value in force from {period.start.isoformat()}",
                 pointer=first.pointer,
             )
+
+
+def _named(deal: Deal) -> set[str]:
+    """Give what the formulas and the sources of a deal name."""
+    formulas = [due.formula for due in deal.dues]
+    formulas += [f for promise in deal.promises for f in (promise.formula, promise.due.formula)]
+    named = {word for formula in formulas for word in _WORD.findall(formula)}
+    return named | {source.signal for source in deal.sources if source.signal is not None}
+
+
+_WORD = re.compile(r"\w+(?:-\w+)*")
 
 
 def _totals(deal: Deal) -> Iterator[tuple[Signal, Signal]]:

@@ -10,6 +10,7 @@ that its rule fires, and no MUST rule that the defect does not name.
 from __future__ import annotations
 
 from gridwitness.mocks.defects import (
+    aggregation,
     allocation,
     amounts,
     billing,
@@ -18,6 +19,7 @@ from gridwitness.mocks.defects import (
     charging,
     flexibility,
     generation,
+    grid,
     lifecycle,
     lineage,
     linked_data,
@@ -36,6 +38,7 @@ __all__ = ["DEFECTS", "Defect"]
 
 _MODULES = (
     allocation,
+    aggregation,
     amounts,
     billing,
     blocks,
@@ -43,6 +46,7 @@ _MODULES = (
     flexibility,
     charging,
     generation,
+    grid,
     lifecycle,
     lineage,
     linked_data,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from gridwitness.dialects.grid import write_setpoint
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_contract
 from gridwitness.reference_impl.curves import Point
@@ -23,7 +24,11 @@ def _cleared(change: Callable[[Decimal], Decimal]) -> ChangeContract:
         if contract.clearing is None:
             return contract
         power = change(contract.clearing.cleared_power_kw)
-        return replace(contract, clearing=replace(contract.clearing, cleared_power_kw=power))
+        held = [block for block in contract.blocks if block.name != "setpoint"]
+        if len(held) < len(contract.blocks):
+            held.append(write_setpoint(contract.participant_id or "", power))
+        clearing = replace(contract.clearing, cleared_power_kw=power)
+        return replace(contract, clearing=clearing, blocks=tuple(held))
 
     return changed
 
@@ -85,7 +90,7 @@ def _positions_exchanged(contract: EnergyContract) -> EnergyContract:
     return replace(contract, settlement=replace(report, positions=(*moved, *rest)))
 
 
-def _flows(
+def changed_flows(
     contract: EnergyContract, kind: str, change: Callable[[Decimal], Decimal]
 ) -> EnergyContract:
     """Change the amounts of one kind of flow, and the positions with them."""
@@ -109,7 +114,9 @@ def _kept_from_sellers(contract: EnergyContract) -> EnergyContract:
     clearing = contract.clearing
     if clearing is None or clearing.cleared_power_kw <= 0:
         return contract
-    return _flows(contract, "ENERGY", lambda amount: max(Decimal(0), amount - Decimal("0.01")))
+    return changed_flows(
+        contract, "ENERGY", lambda amount: max(Decimal(0), amount - Decimal("0.01"))
+    )
 
 
 def _other_reading(contract: EnergyContract) -> EnergyContract:
@@ -302,7 +309,7 @@ DEFECTS = (
         "bills-too-much",
         "SET-003",
         "bills a fee a paisa too high",
-        in_contract("on_status", lambda c: _flows(c, "FEE", lambda a: a + Decimal("0.01"))),
+        in_contract("on_status", lambda c: changed_flows(c, "FEE", lambda a: a + Decimal("0.01"))),
     ),
     Defect(
         "keeps-a-paisa",
