@@ -16,6 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from gridwitness import loads
 from gridwitness.dialects.deals import camel
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import FormulaError, Quantity, Unit
@@ -28,6 +29,7 @@ from gridwitness.reference_impl.tariff import (
     cost,
     cost_of_trade,
 )
+from gridwitness.response import SCORE_UNIT, followed
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
 from gridwitness.tabled import TooMuchError, payments
 from gridwitness.views import Bill, Part, Position, RevenueFlow, SettlementReport
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from gridwitness.reference_impl.tariff import Amount
     from gridwitness.signals import Course, Signal
-    from gridwitness.views import Deal, Due, Interval, MeterReading
+    from gridwitness.views import Deal, Due, Interval, MeterReading, Source
 
 ROUNDING, MINOR_UNIT = "HALF_UP", 2
 """How amounts are rounded where a deal does not say."""
@@ -251,8 +253,10 @@ def quantities(deal: Deal) -> dict[str, Quantity]:
     """Give what the deal's sources and signals came to, by name.
 
     A source: metered energy, that at the value of a signal, or the cost or the energy of a
-    record. A signal: the mean over what is settled; a running total: what it was before.
-    A name without a value is there with None. Raises DealError.
+    record; of no one meter: by how much less than their baselines all of them drew; of an
+    inverter: the energy of its response to a signal, or how well it followed that. A signal:
+    the mean over what is settled; a running total: what it was before. A name without a value
+    is there with None. Raises DealError.
     """
     period = period_of(deal)
     told = courses(signals_in(deal)) or courses(signals_in(deal, "contract"))
@@ -266,14 +270,37 @@ def quantities(deal: Deal) -> dict[str, Quantity]:
     for reading in deal.readings:
         by_meter.setdefault(reading.meter_id, []).append(reading)
     metered: dict[tuple[str | None, str | None], Quantity] = {}
+    measured: dict[tuple[str | None, bool], Fraction] | None = None
     for source in deal.sources:
-        if source.kind == "METER_READING":
+        if is_of_telemetry(source):
+            measured = _of_telemetry(deal) if measured is None else measured
+            unit = "kWh" if source.kind == "METER_READING" else source.unit
+            found[source.name] = Quantity(measured.get((source.signal, unit == SCORE_UNIT)), unit)
+        elif source.kind == "METER_READING":
             key, own = (source.meter_id, source.signal), by_meter.get(source.meter_id, [])
             if key not in metered:
                 metered[key] = _registered(own, source.signal, told)
             found[source.name] = metered[key]
         elif source.kind == "CHARGE_DATA_RECORD":
             found[source.name] = _of_record(deal, source.unit)
+    return found
+
+
+def is_of_telemetry(source: Source) -> bool:
+    """Tell whether a source is the reduction of all meters, or a response to a signal."""
+    if source.kind == "METER_READING":
+        return source.meter_id is None and source.signal is None
+    return source.kind == "INVERTER_DATA" and source.signal is not None
+
+
+def _of_telemetry(deal: Deal) -> dict[tuple[str | None, bool], Fraction]:
+    """Give the reduction of all meters, and by signal the energy and the score of a response."""
+    found: dict[tuple[str | None, bool], Fraction] = {}
+    reduced = loads.reductions_kwh(deal)
+    if reduced and (deal.table is None or len(reduced) == len(deal.table.rows)):
+        found[None, False] = sum(reduced.values(), Fraction())
+    for name, response in followed(deal).items():
+        found[name, False], found[name, True] = response.energy, response.score
     return found
 
 

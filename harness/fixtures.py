@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.grid_node import Place
     from gridwitness.mocks.market import Below
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Metered
     from gridwitness.plan import Casting
     from gridwitness.reference_impl.tariff import ChargingPeriod
@@ -159,6 +160,12 @@ def refusals() -> frozenset[tuple[str, str]]:
 @pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
+    return ()
+
+
+@pytest.fixture
+def telemetry() -> tuple[Telemetered, ...]:
+    """What is measured of each meter; a Given may say so."""
     return ()
 
 

@@ -47,6 +47,7 @@ SEATS = {
     "grid-node": "grid node",
     "aggregator": "aggregator",
     "catalogue": "catalogue",
+    "utility": "utility",
 }
 """The seats that features have a place for today, as a profile and as an actor calls them."""
 

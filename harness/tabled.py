@@ -5,7 +5,7 @@ Does not belong here: what else a deal comes to (deals), how a formula is comput
 (reference_impl.formula), the table as it is written (dialects.tables).
 
 A formula names a column by its words: price * final_allocation. What a meter registered in an
-interval has the name of its source there.
+interval has the name of its source there, as has the reduction of all meters (loads).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from gridwitness import loads
 from gridwitness.reference_impl import contract as agreement
 from gridwitness.reference_impl.formula import Quantity
 from gridwitness.reference_impl.rounding import exact_sum
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 MOST_COMPUTED = 500_000
 """How many characters of formulas are computed, each as often as it is: a month of quarters."""
+
+LENGTH = "interval"
+"""The name that formulas have for the length of an interval of the table, in hours."""
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -85,14 +89,22 @@ def _in_intervals(deal: Deal, names: Container[str]) -> Iterator[dict[str, Quant
     columns = [(word, c) for c in table.columns if (word := name_in_formulas(c.name)) in names]
     sources = [s for s in deal.sources if s.kind == "METER_READING" and s.name in names]
     metered = _metered(deal, table) if sources else {}
+    of_all = [source.name for source in sources if source.meter_id is None]
+    reduced = loads.reductions_kwh(deal) if of_all else {}
+    always = {LENGTH: Quantity(table.interval.duration_h, "h")} if table.interval else {}
     for place, row in enumerate(table.rows):
-        yield {
-            source.name: Quantity(metered.get((source.meter_id, place)), "kWh")
-            for source in sources
-        } | {
-            word: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
-            for word, column in columns
-        }
+        yield (
+            always
+            | {
+                source.name: Quantity(metered.get((source.meter_id, place)), "kWh")
+                for source in sources
+            }
+            | {name: Quantity(reduced.get(place), "kWh") for name in of_all}
+            | {
+                word: Quantity(next(iter(row.get(column.name, ())), None), column.unit)
+                for word, column in columns
+            }
+        )
 
 
 def _metered(deal: Deal, table: IntervalTable) -> dict[tuple[str | None, int], Decimal]:

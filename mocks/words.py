@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gridwitness import charging, deals
 from gridwitness.dialects.blocks import iso_duration, typed
 from gridwitness.errors import UserError
+from gridwitness.mocks import measuring
 from gridwitness.mocks.columns import COLUMN_WORDS, with_column
 from gridwitness.mocks.draws import end_of
 from gridwitness.mocks.stay import Course, Stay
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gridwitness.dialects.base import Json
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
     from gridwitness.views import Due, Intent, Interval, Promise, SettlementReport
@@ -83,6 +85,7 @@ class Facts:
     by the party it is about, "" for whoever has none. refusals: who answers which action with an
     error, on purpose. ids: subscriber ids by name, silent: the roles that act in no row, and
     beside_customer: those to whom who asks alone speaks, once the cast is known.
+    telemetry: what is measured of each meter in each interval.
     """
 
     parties: tuple[Party, ...]
@@ -106,6 +109,7 @@ class Facts:
     minor_unit: int = 2
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     silent: tuple[str, ...] = ()
+    telemetry: tuple[Telemetered, ...] = ()
 
     @property
     def asked(self) -> Interval:
@@ -302,6 +306,10 @@ class Known:
         own = {role.meter_id for role in self.deal.roles}
         others = {party.meter_id for party in self.facts.parties} - own
         return tuple(reading for reading in readings if reading.meter_id not in others)
+
+    def with_blocks(self, blocks: tuple[Block, ...]) -> Deal:
+        """Give what is agreed with other blocks."""
+        return replace(self.deal, blocks=blocks)
 
     def term(self, name: str) -> Decimal | None:
         """Find a term of any role by its name."""
@@ -632,7 +640,7 @@ def _completed(known: Known) -> None:
 
 def happens(facts: Facts, word: str) -> datetime | None:
     """Give the instant before which nobody can tell of something; None: it is only said."""
-    if word == "meter reading":
+    if word == "meter reading" or word in measuring.AFTERWARDS:
         return end_of(facts.interval)
     if not facts.session:
         return None
@@ -666,6 +674,7 @@ WORDS: dict[str, Callable[..., None]] = {
     "shortfall": _shortfall,
     **{word: _session(state) for word, state in SESSION.items()},
     **{word: _delivery(state) for word, state in DELIVERY.items()},
+    **measuring.WORDS,
     **COLUMN_WORDS,
 }
 """How a reference actor fills each word that a row may carry."""

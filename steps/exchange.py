@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
     from gridwitness.mocks.stay import Stay
+    from gridwitness.mocks.telemetered import Telemetered
     from gridwitness.mocks.words import Metered, Party
     from gridwitness.reference_impl.tariff import ChargingPeriod
     from gridwitness.signals import Signal
@@ -60,6 +61,13 @@ def the_meter_readings(datatable: list[list[str]]) -> tuple[Metered, ...]:
 def the_signals(datatable: list[list[str]]) -> tuple[Signal, ...]:
     rows = tables.rows(datatable, needs=["name", "kind", "at", "value"], may=["becomes"])
     return tuple(tables.signal(row) for row in rows)
+
+
+@given("the telemetry", target_fixture="telemetry")
+def the_telemetry(datatable: list[list[str]]) -> tuple[Telemetered, ...]:
+    may = ["usual load", "usage", "resource", "power", "reactive power", "page", "changes"]
+    rows = tables.rows(datatable, needs=["meter", "from", "until"], may=may)
+    return tuple(tables.telemetered(row) for row in rows)
 
 
 @given("the tariff", target_fixture="tariff")
@@ -110,6 +118,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     search: dict[str, str],
     stay: Stay,
     signals: tuple[Signal, ...],
+    telemetry: tuple[Telemetered, ...],
     interval: Interval,
     sequence: tuple[Step, ...],
     scene: Scene,
@@ -126,7 +135,10 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         terms=terms,
         dues=tuple(due for due in dues if isinstance(due, Due)),
         promises=tuple(due for due in dues if isinstance(due, Promise)),
-        sources=tables.sources(readings, session=session, dues=dues, tariff=tariff),
+        sources=(
+            *tables.sources(readings, session=session, dues=dues, tariff=tariff),
+            *tables.sources_of_telemetry(telemetry, signals),
+        ),
         readings=first,
         later=tuple(later),
         tariff=tariff,
@@ -138,5 +150,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         signals=signals,
         currency=currency,
         minor_unit=decimals,
+        telemetry=telemetry,
     )
     hearing.hear(*play(sandbox, scene, sequence, facts, patience=patience, broken=broken))

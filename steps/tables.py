@@ -24,10 +24,12 @@ from gridwitness.mocks.market import AFTER, BEFORE
 from gridwitness.mocks.participant import Wish
 from gridwitness.mocks.spoilt import FAULTS, Fault
 from gridwitness.mocks.stay import Stay
+from gridwitness.mocks.telemetered import OPTS_IN, OPTS_OUT, Telemetered
 from gridwitness.mocks.utility import Meter
 from gridwitness.mocks.words import Metered, Party
 from gridwitness.reference_impl.curves import Point
 from gridwitness.reference_impl.tariff import DAYS, ChargingPeriod
+from gridwitness.response import SCORE_UNIT
 from gridwitness.signals import KINDS, Signal
 from gridwitness.views import (
     Charges,
@@ -268,6 +270,34 @@ def money(terms: Mapping[str, Sequence[Term]]) -> tuple[str, int]:
     return currency, DECIMALS.get(currency, 2)
 
 
+def telemetered(row: Row) -> Telemetered:
+    """Read what is measured of a meter in an interval, and whether it opts in or out before."""
+    change, page = row.get("changes", ""), row.get("page", "")
+    if change not in ("", OPTS_IN, OPTS_OUT) or page not in ("", "1", "2"):
+        raise UserError(
+            f"{change or page!r} says nothing",
+            where="the telemetry",
+            mend=f"write {OPTS_IN!r} or {OPTS_OUT!r} below changes, 1 or 2 below page",
+        )
+
+    def known(column: str, unit: str) -> Decimal | None:
+        return quantity(row[column], unit) if row.get(column) else None
+
+    usual = row.get("usual load", "")
+    return Telemetered(
+        meter_id=row["meter"],
+        start=instant(row["from"]).isoformat(),
+        end=instant(row["until"]).isoformat(),
+        usual_kw=tuple(quantity(part.strip(), "kW") for part in usual.split(",") if part.strip()),
+        usage_kw=known("usage", "kW"),
+        resource_kw=known("resource", "kW"),
+        power_kw=known("power", "kW"),
+        reactive_kvar=known("reactive power", "kvar"),
+        change=change,
+        page=int(page or 1),
+    )
+
+
 def due(row: Row) -> Due:
     """Read who pays whom, and by which formula."""
     return Due(payer=row["from"], payee=row["to"], kind=row["kind"], formula=row["formula"])
@@ -348,6 +378,29 @@ def sources(
     if session and any("charged" in d.formula.split() for d in dues):
         found["charged"] = Source(name="charged", kind="CHARGE_DATA_RECORD", unit="kWh")
     return tuple(found.values())
+
+
+FOLLOWED = ("FREQUENCY", "VOLTAGE", "AGC_SETPOINT")
+"""The kinds of signal that a resource responds to."""
+
+
+def sources_of_telemetry(
+    telemetry: Sequence[Telemetered], signals: Sequence[Signal]
+) -> tuple[Source, ...]:
+    """Give what formulas may count of telemetry.
+
+    The reduction of load is called delivered. Of a response to a signal, its energy is called
+    followed, and how well it follows score.
+    """
+    found: list[Source] = []
+    if any(one.usage_kw is not None for one in telemetry):
+        found.append(Source(name="delivered", kind="METER_READING"))
+    asked = next((one for one in signals if one.kind in FOLLOWED), None)
+    if asked is not None and any(one.usage_kw is None for one in telemetry):
+        unit = "kvarh" if asked.kind == "VOLTAGE" else "kWh"
+        for name, of in (("followed", unit), ("score", SCORE_UNIT)):
+            found.append(Source(name=name, kind="INVERTER_DATA", signal=asked.name, unit=of))
+    return tuple(found)
 
 
 def instant(text: str) -> datetime:

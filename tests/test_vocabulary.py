@@ -139,6 +139,8 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "deliveryStatus": "",
         "meters": [{"meterId": "", "telemetry": SERIES}],
         "telemetry": SERIES,
+        "methodology": "",
+        "pageInfo": {"sequence": 1, "isLast": True},
         "baseline": [{"meterId": "", "allocatedEnergy": 1}],
         "chargeDetailRecord": {"evseId": ""},
         "externalSignals": [SIGNAL],
@@ -182,6 +184,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
                 },
             }
         ],
+        "participatingMeters": [""],
         "inputParameters": {
             "pricingModel": "",
             "tradeWindow": WINDOW,

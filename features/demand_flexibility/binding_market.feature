@@ -37,6 +37,7 @@ Feature: A grid operator buys less load in a pay-as-clear market
       | settled by         | penalty      | band |
       | what was delivered | 1.50 INR/kWh | 10 % |
 
+  @seat:utility
   Scenario: A supermarket and a cold store share the target and deliver it
     Given the objective
       | reduction | highest price | baseline    |

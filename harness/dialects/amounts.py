@@ -441,7 +441,10 @@ def _read_contract(message: Cursor) -> Amounts:
         return Amounts(metrics=tuple(_metrics(tracking / "trackingAttributes")))
     considerations = list(_objects(contract / "consideration"))
     settlements = list(_objects(contract / "settlements"))
-    commitments = tuple(_commitment(item) for item in _objects(contract / "commitments"))
+    agreed_rate = _penalty_rate(contract / "contractAttributes")
+    commitments = tuple(
+        _commitment(item, agreed_rate) for item in _objects(contract / "commitments")
+    )
     performances = tuple(_performance(item) for item in _objects(contract / "performance"))
     terms = contract / "contractAttributes"
     flows = [item / "considerationAttributes" / "revenueFlows" for item in considerations]
@@ -618,7 +621,16 @@ def _role_flows(flows: Cursor) -> RoleFlows | None:
     return RoleFlows(entries=tuple(entries), at={"": flows.pointer}) if entries else None
 
 
-def _commitment(item: Cursor) -> CommittedTable:
+def _penalty_rate(attributes: Cursor) -> Decimal | None:
+    """Read what is to be paid for a shortfall where it is a term of a role."""
+    for role in _objects(attributes / "roles"):
+        for term in _objects(role / "roleInputs" / "terms"):
+            if (term / "name").value == "penalty_rate":
+                return (term / "value").number()
+    return None
+
+
+def _commitment(item: Cursor, agreed_rate: Decimal | None) -> CommittedTable:
     resource = item / "resources" / 0
     quantity = resource / "quantity"
     inputs = list(_objects(item / "offer" / "offerAttributes" / "inputs"))
@@ -628,7 +640,7 @@ def _commitment(item: Cursor) -> CommittedTable:
         unit=(quantity / "unitCode").text(),
         need=_table(resource / "resourceAttributes"),
         table=_table(item / "commitmentAttributes"),
-        penalty_rate_per_kwh=next((rate for rate in rates if rate is not None), None),
+        penalty_rate_per_kwh=next((rate for rate in rates if rate is not None), agreed_rate),
         at={"": item.pointer, "quantity": (quantity / "unitQuantity").pointer},
     )
 

@@ -35,6 +35,7 @@ from gridwitness.dialects.blocks import (
     write_readings,
 )
 from gridwitness.dialects.deals import (
+    IN_A_DEAL,
     camel,
     is_deal,
     read_blocks,
@@ -54,7 +55,14 @@ from gridwitness.dialects.listings import (
     write_validity,
 )
 from gridwitness.dialects.searching import CONTRACT_SEARCH, read_search, write_search
-from gridwitness.dialects.tables import read_table, write_table
+from gridwitness.dialects.tables import (
+    NEEDED,
+    joined,
+    only,
+    read_table,
+    without,
+    write_table,
+)
 from gridwitness.reference_impl.curves import Number, Point
 from gridwitness.views import (
     Approval,
@@ -271,8 +279,11 @@ def _read_deal(contract: Cursor) -> Deal | None:
         resource_id=(commitment / "resources" / 0 / "id").text(),
         provider_id=provider_id,
         customer_id=holders[0] if holders else None,
-        table=read_table(commitment / "commitmentAttributes", words),
-        blocks=(*deal.blocks, *_read_fulfilment(contract)),
+        table=joined(
+            read_table(commitment / "resources" / 0 / "resourceAttributes", words),
+            read_table(commitment / "commitmentAttributes", words),
+        ),
+        blocks=(*deal.blocks, *read_blocks(performance, "fulfilment", IN_A_DEAL)),
         readings=read_readings(performance / "meterReadings"),
         settlement=_read_settlement(contract),
         bill=_read_bill(contract, _Series(commitment / "commitmentAttributes"), is_market=False),
@@ -591,11 +602,15 @@ def _write_deal(deal: Deal) -> dict[str, Json]:
         held = {"meterReadings": write_readings(deal.readings)} | held
     block = write_deal(deal, camel, "participantId")
     block.pop("status", None)
+    need = write_table(only(deal.table, NEEDED), camel)
     commitment: dict[str, Json] = {
         "status": {"descriptor": {"code": commitment_code}},
-        "resources": [{"id": resource_id, "quantity": _dealt(deal)}],
+        "resources": [
+            {"id": resource_id, "quantity": _dealt(deal)}
+            | ({"resourceAttributes": need} if need else {})
+        ],
         "offer": {key: value for key, value in offer.items() if value is not None},
-        "commitmentAttributes": write_table(deal.table, camel),
+        "commitmentAttributes": write_table(without(deal.table, NEEDED), camel),
     }
     members: dict[str, Json] = {
         "id": deal.contract_id,

@@ -21,7 +21,7 @@ from gridwitness.reference_impl.rounding import ROUNDINGS
 from gridwitness.views import Block, Deal, Due, Promise, Role, Source, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from fractions import Fraction
 
     from gridwitness.dialects.base import Cursor, Json
@@ -74,6 +74,12 @@ HELD: dict[str, tuple[str, ...]] = {
 }
 """The blocks that the block of a slot may hold, by the member that holds them."""
 
+IN_A_DEAL = HELD | {
+    "contract": (*HELD["contract"], "participatingMeters"),
+    "fulfilment": (*HELD["fulfilment"], "meters", "methodology", "pageInfo"),
+}
+"""What the blocks of a deal hold: a market's meters are its readings."""
+
 SPELT = {
     "utility": ("GRID_OPERATOR", "gridOperator"),
     "buyer utility": ("BUYER_DISCOM", "buyerDiscom"),
@@ -112,11 +118,13 @@ def words(spelt: str) -> str:
     return _READ.get(apart, apart)
 
 
-def read_blocks(holder: Cursor, slot: str) -> tuple[Block, ...]:
+def read_blocks(
+    holder: Cursor, slot: str, held: Mapping[str, tuple[str, ...]] = HELD
+) -> tuple[Block, ...]:
     """Read the building blocks that the block of a slot holds."""
     return tuple(
         Block(slot=slot, name=name, data=inner.value, at={"": inner.pointer})
-        for name in HELD[slot]
+        for name in held[slot]
         if (inner := holder / name)
     )
 
@@ -143,7 +151,7 @@ def read_deal(block: Cursor) -> Deal | None:
         grace_h=_hours(inputs / "gracePeriod"),
         minor_unit=_minor_unit(inputs / "minorUnit"),
         rounding=_rounding(inputs / "rounding"),
-        blocks=read_blocks(block, "contract"),
+        blocks=read_blocks(block, "contract", IN_A_DEAL),
         at={
             "": block.pointer,
             "status": (block / "status").pointer,
@@ -154,12 +162,15 @@ def read_deal(block: Cursor) -> Deal | None:
 
 
 def is_deal(block: Cursor) -> bool:
-    """Tell whether a contract block is a deal's: it has payments by formula, or other roles."""
+    """Tell whether a contract block is a deal's: it has terms, or other roles than a market's."""
     roles = block / "roles"
     if not isinstance(roles.value, list):
         return False
     named = {words(role.text() or "") for item in roles.items() if (role := item / "role")}
-    return bool(named) and not named <= MARKET
+    if not named <= MARKET:
+        return True
+    # Who sells a service to a utility has no other role, but terms.
+    return any(isinstance((item / "roleInputs" / "terms").value, list) for item in roles.items())
 
 
 MARKET = {"market clearing agent", "clearing agent", "prosumer", "utility"}

@@ -33,6 +33,7 @@ from gridwitness.dialects.blocks import (
     write_readings,
 )
 from gridwitness.dialects.deals import (
+    IN_A_DEAL,
     is_deal,
     read_blocks,
     read_deal,
@@ -193,7 +194,7 @@ def _read_deal(order: Cursor) -> Deal | None:
         provider_id=(order / "beckn:seller").text(),
         customer_id=(order / "beckn:buyer" / "beckn:id").text(),
         table=read_table(item / "beckn:orderItemAttributes", words),
-        blocks=(*deal.blocks, *read_blocks(delivery, "fulfilment")),
+        blocks=(*deal.blocks, *read_blocks(delivery, "fulfilment", IN_A_DEAL)),
         readings=read_readings(delivery / "meterReadings"),
         settlement=_read_settlement(block / "settlement"),
         bill=_read_bill(order, item),

@@ -10,6 +10,7 @@ Source: beckn/DEG, BecknTimeSeries v1.0, EnergyTradeOffer v2.0, DemandFlexNeed v
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gridwitness.dialects.blocks import iso_duration, read_window, typed
@@ -37,6 +38,9 @@ COLUMNS = {
     "cleared capacity": "CAPACITY_CLEARED",
 }
 """The payload type of each column; one that has no name here goes by its payload type."""
+
+NEEDED = ("wanted capacity", "posted price", "shortfall penalty")
+"""The columns that say what is needed, where a dialect keeps them apart from what is agreed."""
 
 _NAMES = {kind: name for name, kind in COLUMNS.items()}
 _UNITS = {"kWh": "KWH", "kW": "KW"}
@@ -90,6 +94,30 @@ def _read_row(interval: Cursor) -> Mapping[str, tuple[Decimal, ...]]:
             numbers = (value.number() for value in (payload / "values").items())
             row[_NAMES.get(kind, kind)] = tuple(n for n in numbers if n is not None)
     return row
+
+
+def only(table: IntervalTable | None, names: tuple[str, ...]) -> IntervalTable | None:
+    """Give a table with some of its columns alone; None where it has none of them."""
+    columns = tuple(one for one in table.columns if one.name in names) if table else ()
+    if table is None or not columns:
+        return None
+    rows = tuple({name: row[name] for name in row if name in names} for row in table.rows)
+    return replace(table, columns=columns, rows=rows)
+
+
+def without(table: IntervalTable | None, names: tuple[str, ...]) -> IntervalTable | None:
+    """Give a table without some of its columns; None where it has no others."""
+    return only(table, tuple(c.name for c in table.columns if c.name not in names) if table else ())
+
+
+def joined(one: IntervalTable | None, other: IntervalTable | None) -> IntervalTable | None:
+    """Join two tables of the same intervals by their places; where they differ, the second."""
+    if one is None or other is None or len(one.rows) != len(other.rows):
+        return other or one
+    names = {column.name for column in other.columns}
+    columns = (*(column for column in one.columns if column.name not in names), *other.columns)
+    rows = tuple({**mine, **theirs} for mine, theirs in zip(one.rows, other.rows, strict=True))
+    return replace(other, columns=columns, rows=rows)
 
 
 def write_table(table: IntervalTable | None, spell: Callable[[str], str]) -> dict[str, Json] | None:

@@ -54,6 +54,8 @@ FAMILIES = (
     "catalogue",
     "flexibility",
     "settlement_report",
+    "bilateral_flexibility",
+    "services",
 )
 """The modules that define rules; a test holds the list complete."""
 

@@ -40,6 +40,9 @@ FLEX_NETWORK = f"{DEG}, demand-flex-networkpolicy.rego"
 FLEX = f"{DEG}, demand-flex-contractpolicy.rego"
 FLEX_PAC = f"{DEG}, demand-flex-pac-contractpolicy.rego"
 
+SELLERS = ("seller", "aggregator")
+"""How the seller of flexibility is called, in the published policies and by its seat."""
+
 KWH_COLUMNS = (
     "AVAILABLE_QTY",
     "REQUESTED_QTY",
@@ -196,7 +199,7 @@ def flexibility_is_settled_by_the_formula(trace: Trace) -> Iterator[Outcome]:
     for message, amounts in stated(trace):
         due = flexibility(amounts) if amounts.flows else None
         for one in amounts.flows:
-            received = one.value("seller")
+            received = one.value(*SELLERS)
             if received is None or due is None:
                 continue
             yield say(
@@ -223,7 +226,7 @@ def nothing_is_paid_before_every_meter_is_read(trace: Trace) -> Iterator[Outcome
             if len(meter.rows) < wanted or not complete(meter.column("USAGE"))
         )
         for one in amounts.flows:
-            received = one.value("seller")
+            received = one.value(*SELLERS)
             if received:
                 yield say(
                     not unread and measured.whole,

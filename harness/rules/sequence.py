@@ -20,7 +20,9 @@ from gridwitness.dialects.grid import (
     read_setpoint_kw,
 )
 from gridwitness.dialects.tables import COLUMNS
+from gridwitness.loads import BASELINE, USAGE, is_complete, is_to_settle_by, loads_in, taking_part
 from gridwitness.protocol import PUBLISHING, VERSION, callback_of, open_context, request_of
+from gridwitness.response import telemetry_in
 from gridwitness.rules import outcome, rule
 from gridwitness.rules.refusal import is_ahead
 from gridwitness.signals import STATE, signals_in
@@ -87,6 +89,18 @@ def _state_is(name: str, state: str) -> Callable[[Reading], object]:
     return says
 
 
+def _meters_have(*columns: str) -> Callable[[Reading], object]:
+    def says(said: Reading) -> bool:
+        loads = loads_in(said.deal) if said.deal and is_to_settle_by(said.deal) else ()
+        return bool(loads) and all(load.is_told(name) for load in loads for name in columns)
+
+    return says
+
+
+def _page(said: Reading, *, last: bool) -> bool:
+    return bool(said.deal) and is_complete(said.deal) is last and bool(loads_in(said.deal))
+
+
 def _signals(said: Reading) -> tuple[Signal, ...]:
     return signals_in(said.deal) if said.deal else ()
 
@@ -126,7 +140,12 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "offset command": lambda said: said.contract and read_command(said.contract),
     "curves": lambda said: said.request and said.request.members,
     "price and powers": lambda said: said.result and said.result.setpoints,
-    "terms": lambda said: said.deal and any(role.terms for role in said.deal.roles),
+    "terms": lambda said: any(
+        role.terms
+        for deal in (said.deal, *(offer.deal for offer in said.offers))
+        if deal
+        for role in deal.roles
+    ),
     "tariff": lambda said: said.deal and said.deal.block("contract", "tariff"),
     "payment formulas": lambda said: said.deal and said.deal.dues,
     "quote": lambda said: said.deal and said.deal.bill and not said.deal.bill.is_due,
@@ -148,6 +167,16 @@ CARRIES: dict[str, Callable[[Reading], object]] = {
     "shortfall": lambda said: said.deal and said.deal.term("shortfall"),
     **{word: _state_is("sessionStatus", state) for word, state in SESSION.items()},
     **{word: _state_is("deliveryStatus", state) for word, state in DELIVERY.items()},
+    "meters taking part": lambda said: said.deal and taking_part(said.deal),
+    "changed meters": lambda said: said.deal and taking_part(said.deal),
+    "baselines": _meters_have(BASELINE),
+    "usage": _meters_have(BASELINE, USAGE),
+    "part of the usage": lambda said: _page(said, last=False),
+    "rest of the usage": lambda said: _page(said, last=True),
+    "resource telemetry": lambda said: (
+        said.deal and loads_in(said.deal) and not is_to_settle_by(said.deal)
+    ),
+    "response": lambda said: said.deal and telemetry_in(said.deal)[0],
     **{f"{name} per interval": _column_is_there(name) for name in COLUMNS},
 }
 """What a row of the table may demand a message to carry."""

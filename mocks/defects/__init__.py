@@ -28,6 +28,7 @@ from gridwitness.mocks.defects import (
     settlement_report,
     shape,
     specification,
+    telemetry,
     transport,
     wire,
 )
@@ -54,6 +55,7 @@ _MODULES = (
     settlement_report,
     shape,
     specification,
+    telemetry,
     transport,
     wire,
 )
