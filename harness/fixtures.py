@@ -34,10 +34,12 @@ from gridwitness.rules import rules
 from gridwitness.signing import read_private_key
 from gridwitness.specification import laid_beside
 from gridwitness.trace import Scene
+from gridwitness.views import (
+    Interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from decimal import Decimal
 
     from pytest_bdd.parser import ScenarioTemplate
 
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from gridwitness.views import (
         Charges,
         Due,
-        Interval,
         IntervalTable,
         Objective,
         Promise,
@@ -152,12 +153,6 @@ def intervals() -> dict[str, IntervalTable]:
 
 
 @pytest.fixture
-def refusals() -> frozenset[tuple[str, str]]:
-    """Who answers which action with an error on purpose; a Given may say so."""
-    return frozenset()
-
-
-@pytest.fixture
 def session() -> tuple[ChargingPeriod, ...]:
     """The periods of a charging session; a Given may state them."""
     return ()
@@ -176,21 +171,23 @@ def signals() -> tuple[Signal, ...]:
 
 
 @pytest.fixture
-def interval(duration_h: Fraction, sandbox: Sandbox) -> Interval:
-    """When is delivered: at any time, unless a Given says when."""
-    return fresh_interval(sandbox.setting.draws, duration_h)
-
-
-@pytest.fixture
-def duration_h() -> Fraction:
-    """How long is delivered; a Given may say so."""
+def delivery() -> Fraction | Interval:
+    """When is delivered, or how many hours at any time; a Given may say so."""
     return Fraction(1)
 
 
 @pytest.fixture
-def last_confirms_late() -> bool:
-    """Whether the last participant keeps the market waiting; a Given may say so."""
-    return False
+def interval(delivery: Fraction | Interval, sandbox: Sandbox) -> Interval:
+    """When is delivered: at any time, unless a Given says when."""
+    if isinstance(delivery, Interval):
+        return delivery
+    return fresh_interval(sandbox.setting.draws, delivery)
+
+
+@pytest.fixture
+def duration_h(delivery: Fraction | Interval) -> Fraction:
+    """How long is delivered."""
+    return delivery.duration_h if isinstance(delivery, Interval) else delivery
 
 
 @pytest.fixture
@@ -199,12 +196,6 @@ def specification(casting: Casting, plan: Plan) -> Specification | None:
     if casting.defect and rules()[DEFECTS[casting.defect].breaks].needs_specification:
         return laid_beside(str(EXAMPLE))
     return laid_beside(plan.specification) if plan.specification else None
-
-
-@pytest.fixture
-def cancels() -> dict[str, str]:
-    """Who cancels, and when; a Given may say so."""
-    return {}
 
 
 @pytest.fixture
@@ -222,12 +213,6 @@ def nodes() -> dict[str, Place]:
 @pytest.fixture
 def aggregators() -> dict[str, Below]:
     """Who aggregates below the clearing agent, by name; a Given may state them."""
-    return {}
-
-
-@pytest.fixture
-def commands() -> dict[str, Decimal]:
-    """What the grid operator commands, in kW by participant; a Given may say so."""
     return {}
 
 

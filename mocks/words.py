@@ -53,13 +53,15 @@ HOUR = timedelta(hours=1)
 class Party:
     """Who takes part: its name, its role in market words, its meter if it has one.
 
-    thing: what it has to offer, as blocks of a catalogue's item.
+    thing: what it has to offer, as blocks of a catalogue's item. refuses: the request that it
+    answers with an error on purpose.
     """
 
     name: str
     role: str
     meter_id: str | None = None
     thing: tuple[Block, ...] = ()
+    refuses: str = ""
 
 
 class Metered(NamedTuple):

@@ -18,6 +18,8 @@ from gridwitness.steps import listings, tables
 from gridwitness.views import Due, Promise
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
     from gridwitness.mocks.sandbox import Sandbox
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 @given("the parties", target_fixture="parties")
 def the_parties(datatable: list[list[str]]) -> tuple[Party, ...]:
     rows = tables.rows(
-        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power"]
+        datatable, needs=["name", "role"], may=["meter", "place", "connector", "power", "refuses"]
     )
     return tuple(replace(tables.party(row), thing=tuple(listings.thing(row))) for row in rows)
 
@@ -88,11 +90,6 @@ def the_intervals(datatable: list[list[str]]) -> dict[str, IntervalTable]:
     return tables.intervals(tables.rows(datatable, needs=["from", "until"], may=may))
 
 
-@given(parsers.parse("{name} refuses to {action:w}"), target_fixture="refusals")
-def refuses_to(name: str, action: str) -> frozenset[tuple[str, str]]:
-    return frozenset({(name, action)})
-
-
 @given("the stay", target_fixture="stay")
 def the_stay(datatable: list[list[str]]) -> Stay:
     there = ["parked from", "parked until", "arrives from", "arrives until", "grace", "given up"]
@@ -100,9 +97,9 @@ def the_stay(datatable: list[list[str]]) -> Stay:
     return tables.stay(tables.rows(datatable, needs=[], may=may))
 
 
-@given(parsers.parse("a delivery from {start} to {end}"), target_fixture="interval")
-def a_delivery_from_to(start: str, end: str) -> Interval:
-    return tables.interval(start, end)
+@given(parsers.parse("a delivery {when}"), target_fixture="delivery")
+def a_delivery(when: str) -> Fraction | Interval:
+    return tables.delivery(when)
 
 
 @when("the exchange runs")
@@ -114,7 +111,6 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     tariff: dict[str, object] | None,
     session: tuple[ChargingPeriod, ...],
     intervals: dict[str, IntervalTable],
-    refusals: frozenset[tuple[str, str]],
     search: dict[str, str],
     stay: Stay,
     signals: tuple[Signal, ...],
@@ -144,7 +140,7 @@ def the_exchange_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         tariff=tariff,
         session=session,
         tables=intervals,
-        refusals=refusals,
+        refusals=frozenset((p.name, p.refuses) for p in parties if p.refuses),
         search=listings.intent(search, interval, {}) if search else None,
         stay=stay,
         signals=signals,

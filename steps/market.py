@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pytest_bdd import given, parsers, when
+from pytest_bdd import given, when
 
 from gridwitness.mocks.market import Below, Cast, play
 from gridwitness.sequence_table import read_sequence
 from gridwitness.steps import tables
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from fractions import Fraction
 
     from gridwitness.hearing import Hearing
     from gridwitness.mocks.conduct import Conduct
@@ -27,15 +26,11 @@ def the_message_sequence(datatable: list[list[str]]) -> tuple[Step, ...]:
     return read_sequence(datatable)
 
 
-@given(parsers.parse("a delivery interval of {minutes:d} minutes"), target_fixture="duration_h")
-def a_delivery_interval(minutes: int) -> Fraction:
-    return Fraction(minutes, 60)
-
-
 @given("the market participants", target_fixture="participants")
 def the_market_participants(datatable: list[list[str]]) -> list[tables.Row]:
     needs = ["name", "meter", "sanctioned", "offer curve (INR/kWh)"]
-    may = ["committed", "usual load", "metered", "spoilt", "node", "agent"]
+    done = ["confirms", "cancels", "offset command"]
+    may = ["committed", "usual load", "metered", "spoilt", "node", "agent", *done]
     return tables.rows(datatable, needs=needs, may=may)
 
 
@@ -66,25 +61,6 @@ def the_aggregators(datatable: list[list[str]]) -> dict[str, Below]:
     return {row["aggregator"]: Below(row["above"], row.get("node") or None) for row in found}
 
 
-@given("the offset commands", target_fixture="commands")
-def the_offset_commands(datatable: list[list[str]]) -> dict[str, Decimal]:
-    found = tables.rows(datatable, needs=["participant", "offset"], may=[])
-    return {row["participant"]: tables.quantity(row["offset"], "kW") for row in found}
-
-
-@given("the last of them confirms late", target_fixture="last_confirms_late")
-def the_last_of_them_confirms_late() -> bool:
-    return True
-
-
-@given(
-    parsers.parse("{name:w} cancels {moment:w} the market has cleared"),
-    target_fixture="cancels",
-)
-def who_cancels(name: str, moment: str) -> dict[str, str]:
-    return {name: tables.moment(moment)}
-
-
 @when("the market runs")
 def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     participants: list[tables.Row],
@@ -95,11 +71,8 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
     scene: Scene,
     sandbox: Sandbox,
     broken: tuple[str, Conduct] | None,
-    last_confirms_late: bool,  # noqa: FBT001 (a fixture)
-    cancels: dict[str, str],
     nodes: dict[str, Place],
     aggregators: dict[str, Below],
-    commands: dict[str, Decimal],
     patience: float,
     hearing: Hearing,
 ) -> None:
@@ -109,12 +82,12 @@ def the_market_runs(  # noqa: PLR0913 (the fixtures that the Givens produced)
         duration_h=duration_h,
         charges=charges,
         objective=objective,
-        last_confirms_late=last_confirms_late,
-        cancels=cancels,
+        last_confirms_late=tables.confirms_late(participants),
+        cancels=tables.cancels(participants),
         nodes=nodes,
         aggregators=aggregators,
         agents={row["name"]: row["agent"] for row in participants if row.get("agent")},
-        commands=commands,
+        commands=tables.commands(participants),
         patience=patience,
         broken=broken,
     )

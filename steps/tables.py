@@ -105,15 +105,35 @@ def curve(text: str, currency: str) -> OfferCurve:
     )
 
 
-def moment(text: str) -> str:
-    """Read when a participant cancels."""
-    if text not in (BEFORE, AFTER):
+def cancels(table: Sequence[Row]) -> dict[str, str]:
+    """Read who cancels, before or after the market has cleared."""
+    found = {row["name"]: row["cancels"] for row in table if row.get("cancels")}
+    for moment in found.values():
+        if moment not in (BEFORE, AFTER):
+            raise UserError(
+                f"{moment!r} is no moment to cancel",
+                where="the market participants",
+                mend=f"write '{BEFORE}' or '{AFTER}', as the market has cleared",
+            )
+    return found
+
+
+def confirms_late(table: Sequence[Row]) -> bool:
+    """Read whether the last participant keeps the market waiting."""
+    late = [row for row in table if row.get("confirms")]
+    if any(row["confirms"] != "late" or row is not table[-1] for row in late):
         raise UserError(
-            f"{text!r} is no moment to cancel",
-            where="a sentence of the feature",
-            mend=f"write '{BEFORE}' or '{AFTER}'",
+            "who confirms late is the last of the table",
+            where="the market participants",
+            mend="write 'late' in the last row, column confirms, or nothing",
         )
-    return text
+    return bool(late)
+
+
+def commands(table: Sequence[Row]) -> dict[str, Decimal]:
+    """Read what the grid operator commands, in kW by participant, in the order of the table."""
+    found = {row["name"]: row.get("offset command", "") for row in table}
+    return {name: quantity(text, "kW") for name, text in found.items() if text}
 
 
 def wish(row: Mapping[str, str]) -> Wish:
@@ -229,7 +249,7 @@ ZONE = ZoneInfo("Asia/Kolkata")
 
 def party(row: Row) -> Party:
     """Read who takes part in an exchange."""
-    return Party(row["name"], row["role"], row.get("meter") or None)
+    return Party(row["name"], row["role"], row.get("meter") or None, refuses=row.get("refuses", ""))
 
 
 def terms(table: Sequence[Row]) -> dict[str, tuple[Term, ...]]:
@@ -414,6 +434,19 @@ def instant(text: str) -> datetime:
             mend="write '17:30', '01:15 next day' or '22:00 on Friday'",
         )
     return datetime.combine(day, time(int(match[1]), int(match[2])), ZONE)
+
+
+def delivery(when: str) -> Fraction | Interval:
+    """Read 'of 60 minutes', at any time, in hours; or 'from 17:00 to 20:00'."""
+    if match := re.fullmatch(r"of (\d+) minutes", when):
+        return Fraction(int(match[1]), 60)
+    if match := re.fullmatch(r"from (.+) to (.+)", when):
+        return interval(match[1], match[2])
+    raise UserError(
+        f"a delivery {when!r} is none",
+        where="a sentence of the feature",
+        mend="write 'of 60 minutes' or 'from 17:00 to 20:00'",
+    )
 
 
 def interval(start: str, end: str) -> Interval:

@@ -20,6 +20,7 @@ OPTED_OUT = "FLX-007"
 
 if TYPE_CHECKING:
     from gridwitness.hearing import Hearing
+    from gridwitness.rules import Rule
 
 
 @then("every message is well formed, signed and answered")
@@ -44,10 +45,6 @@ GRID = {
 """What a grid may ask of a market, by the word for it."""
 
 
-SUMS = ("AGG-001", "AGG-002", "AGG-003", "AGG-004", "AGG-005")
-"""What holds of curves that are sent up, and of what comes back, whether or not a limit binds."""
-
-
 @then(parsers.parse("the grid's {what:w} are kept"))
 def the_grid_is_kept(what: str, hearing: Hearing) -> None:
     if what not in GRID:
@@ -67,24 +64,17 @@ def the_money_balances(hearing: Hearing) -> None:
     hearing.demand(family("SET"))
 
 
-@then("the reduction is bought, measured and paid as agreed")
-def the_reduction_is_bought(hearing: Hearing) -> None:
-    told = [one for one in rules().values() if one.family == "FLX"]
-    hearing.demand(one for one in told if one.id != OPTED_OUT)
-
-
-@then("the contracts follow their life cycle")
-def the_contracts_follow_their_life_cycle(hearing: Hearing) -> None:
-    hearing.demand(family("LIF"))
-
-
 @then("what was agreed is carried to the end")
 def what_was_agreed_is_carried(hearing: Hearing) -> None:
-    hearing.demand(family("LIN"))
+    hearing.demand(family("LIF", "LIN"))
 
 
-@then(parsers.parse("the exchange keeps {rule_id:S}"))
-def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
+@then(parsers.parse("the exchange keeps {rule_ids}"))
+def the_exchange_keeps(rule_ids: str, hearing: Hearing) -> None:
+    hearing.demand([_rule(rule_id.strip()) for rule_id in rule_ids.split(",")])
+
+
+def _rule(rule_id: str) -> Rule:
     if rule_id not in rules():
         near = difflib.get_close_matches(rule_id, rules(), n=1)
         raise UserError(
@@ -92,9 +82,4 @@ def the_exchange_keeps(rule_id: str, hearing: Hearing) -> None:
             where="a sentence of the feature",
             mend=f"{f'did you mean {near[0]}? ' if near else ''}see: gridwitness rules",
         )
-    hearing.demand([rules()[rule_id]])
-
-
-@then("what is below sums to what is above")
-def what_is_below_sums_to_what_is_above(hearing: Hearing) -> None:
-    hearing.demand([rules()[rule_id] for rule_id in SUMS])
+    return rules()[rule_id]

@@ -24,7 +24,7 @@ HEAD = """\
 Feature: A street
 
   Background:
-    Given a delivery interval of 15 minutes
+    Given a delivery of 15 minutes
     And the market participants
       | name    | meter | sanctioned | offer curve (INR/kWh)       |
       | battery | b-1   | 10 kW      | -8 kW at 4.00, 8 kW at 6.00 |

@@ -24,8 +24,7 @@ Feature: What a provider publishes last is what its catalogue holds
       | temple   | 1           | temple-noon  | 3 kWh  | 5.60 INR/kWh |           |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-002
-    And the exchange keeps CAT-008
+    And the exchange keeps CAT-002, CAT-008
 
   Scenario: An offer that is over is not found
     Given the providers publish
@@ -35,9 +34,7 @@ Feature: What a provider publishes last is what its catalogue holds
       | temple   | temple-noon | 3 kWh  | 5.60 INR/kWh | for 1440 minutes     |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-003
-    And the exchange keeps CAT-009
-    And the exchange keeps CAT-014
+    And the exchange keeps CAT-003, CAT-009, CAT-014
 
   Scenario: A second publication takes the place of the first
     Given the providers publish
@@ -48,9 +45,7 @@ Feature: What a provider publishes last is what its catalogue holds
       | temple   | 1           | temple-noon  | 3 kWh   | 3 kWh    | 5.60 INR/kWh |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-002
-    And the exchange keeps CAT-007
-    And the exchange keeps CAT-010
+    And the exchange keeps CAT-002, CAT-007, CAT-010
 
   Scenario: The same publication twice is found once
     Given the providers publish
@@ -61,5 +56,4 @@ Feature: What a provider publishes last is what its catalogue holds
       | temple   | 2           | temple-noon  | 3 kWh  | 5.60 INR/kWh |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-004
-    And the exchange keeps CAT-006
+    And the exchange keeps CAT-004, CAT-006

@@ -42,9 +42,7 @@ Feature: A utility clears the stepped offer of an aggregator
       | 200200 | 19:00 | 20:00 | 46 kW, 47 kW, 45 kW, 48 kW, 46 kW | 24.5 kW |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-001
-    And the exchange keeps DFX-005
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-001, DFX-005, BIL-001
 
   Scenario: Half a step is cleared, and more than that is delivered for nothing
     Given the intervals
@@ -55,5 +53,4 @@ Feature: A utility clears the stepped offer of an aggregator
       | 200100 | 18:00 | 20:00 | 31 kW, 29 kW, 33 kW | 4.4 kW |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-005
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-005, BIL-001

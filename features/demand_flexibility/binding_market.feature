@@ -32,7 +32,7 @@ Feature: A grid operator buys less load in a pay-as-clear market
       | 20  | utility            | clearing agent     | on_status              | meter reading, baseline             | 19    |
       | 21  | clearing agent     | market participant | on_status or on_update | meter reading, baseline, settlement | 20    |
       | 22  | clearing agent     | utility            | on_status or on_update | settlement                          | 18, all 20 |
-    And a delivery interval of 120 minutes
+    And a delivery of 120 minutes
     And the charges
       | settled by         | penalty      | band |
       | what was delivered | 1.50 INR/kWh | 10 % |
@@ -50,7 +50,7 @@ Feature: A grid operator buys less load in a pay-as-clear market
     Then the messages follow the sequence
     And the market is in equilibrium
     And every trade is locked once before it binds
-    And the reduction is bought, measured and paid as agreed
+    And the exchange keeps FLX-001, FLX-002, FLX-003, FLX-004, FLX-005, FLX-006, FLX-008
     And the money balances to the last minor unit
 
   Scenario: A target beyond all offers is bought as far as it is offered at the highest price
@@ -66,7 +66,7 @@ Feature: A grid operator buys less load in a pay-as-clear market
     Then the messages follow the sequence
     And the market is in equilibrium
     And every trade is locked once before it binds
-    And the reduction is bought, measured and paid as agreed
+    And the exchange keeps FLX-001, FLX-002, FLX-003, FLX-004, FLX-005, FLX-006, FLX-008
     And the money balances to the last minor unit
 
   Scenario: Who delivers less than the band allows is penalised, who delivers more is paid no more
@@ -82,11 +82,11 @@ Feature: A grid operator buys less load in a pay-as-clear market
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
-    And the reduction is bought, measured and paid as agreed
+    And the exchange keeps FLX-001, FLX-002, FLX-003, FLX-004, FLX-005, FLX-006, FLX-008
     And the money balances to the last minor unit
 
   Scenario: Three alike shops share an odd paisa of a quarter of an hour
-    Given a delivery interval of 15 minutes
+    Given a delivery of 15 minutes
     And the objective
       | reduction | highest price | baseline    |
       | 10 kW     | 7.77 INR/kWh  | 2 of 3 days |
@@ -98,7 +98,7 @@ Feature: A grid operator buys less load in a pay-as-clear market
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
-    And the reduction is bought, measured and paid as agreed
+    And the exchange keeps FLX-001, FLX-002, FLX-003, FLX-004, FLX-005, FLX-006, FLX-008
     And the money balances to the last minor unit
 
   Scenario: Nobody is called when all ask for more than the highest price

@@ -48,5 +48,4 @@ Feature: A reduction is settled once the last page of its meters is read
       | 200704 | 19:40 | 20:00 | 3.7 kW, 0 kW, 3.7 kW   | 0 kW   |          | 2    |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-002
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-002, BIL-001

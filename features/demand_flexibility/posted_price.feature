@@ -43,8 +43,7 @@ Feature: A utility buys less load from an aggregator at a posted price
       | 200200 | 14:30 | 15:00 | 97 kW, 102 kW, 94 kW, 103 kW, 98 kW, 95 kW, 106 kW, 99 kW, 101 kW, 100 kW | 46 kW |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-001
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-001, BIL-001
 
   Scenario: A meter that draws more than usual takes nothing from what the others deliver
     Given the intervals
@@ -57,8 +56,7 @@ Feature: A utility buys less load from an aggregator at a posted price
       | 200300 | 14:00 | 15:00 | 15 kW, 12 kW, 14 kW, 16 kW, 9 kW      | 3.75 kW |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-001
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-001, BIL-001
 
   Scenario: One meter opts out before the event and another opts in
     Given the intervals
@@ -71,6 +69,4 @@ Feature: A utility buys less load from an aggregator at a posted price
       | 200400 | 14:00 | 15:00 | 25 kW, 24 kW, 26 kW, 23 kW, 25 kW | 11 kW | opts in  |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps DFX-003
-    And the exchange keeps DFX-004
-    And the exchange keeps BIL-001
+    And the exchange keeps DFX-003, DFX-004, BIL-001

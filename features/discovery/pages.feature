@@ -30,8 +30,7 @@ Feature: A long answer comes in pages, and every page of it counts
       | 3 offers |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-004
-    And the exchange keeps CAT-006
+    And the exchange keeps CAT-004, CAT-006
 
   Scenario: The cheapest offer stands on the last of four pages
     Given the providers publish
@@ -48,5 +47,4 @@ Feature: A long answer comes in pages, and every page of it counts
       | 2 offers |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-012
-    And the exchange keeps CAT-013
+    And the exchange keeps CAT-012, CAT-013

@@ -23,8 +23,7 @@ Feature: Who searches a catalogue finds what all providers have published
       | farm     | farm-pump     | 22 kWh   | 30 kWh   | 5.00 INR/kWh |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-001
-    And the exchange keeps CAT-004
+    And the exchange keeps CAT-001, CAT-004
 
   Scenario: A search by place, connector and power finds only what is near and fits
     Given the providers publish
@@ -39,8 +38,7 @@ Feature: Who searches a catalogue finds what all providers have published
       | 77.59 E, 12.97 N | 5 km   | CCS2      | 50 kW |
     When the catalogue is searched
     Then the messages follow the sequence
-    And the exchange keeps CAT-004
-    And the exchange keeps CAT-005
+    And the exchange keeps CAT-004, CAT-005
 
   Scenario: A search for one provider and one hour finds nothing else
     Given the providers publish

@@ -49,5 +49,4 @@ Feature: A charge breaks off and is not resumed
       | charged | 200100 | 8.477 kWh |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps EVC-007
-    And the exchange keeps EVC-013
+    And the exchange keeps EVC-007, EVC-013

@@ -44,10 +44,7 @@ Feature: A driver cancels a reservation
       | <at>     |
     When the exchange runs
     Then the messages follow the sequence
-    And the contracts follow their life cycle
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-005
-    And the exchange keeps EVC-008
+    And the exchange keeps LIF-002, BIL-001, BIL-005, EVC-008
 
     Examples:
       | who                    | what                           | at    |

@@ -51,8 +51,7 @@ Feature: A car is charged at a destination
     When the exchange runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
-    And the exchange keeps BIL-006
-    And the exchange keeps EVC-015
+    And the exchange keeps BIL-006, EVC-015
 
   Scenario: A short stop is billed in whole steps of energy and of parking
     Given a delivery from 12:00 to 13:00
@@ -68,7 +67,4 @@ Feature: A car is charged at a destination
       | 12:03 | 12:31 | 11.237 kWh |      |
       | 12:31 | 12:52 | 0 kWh      | full |
     When the exchange runs
-    Then the exchange keeps BIL-003
-    And the exchange keeps EVC-004
-    And the exchange keeps EVC-005
-    And the exchange keeps EVC-006
+    Then the exchange keeps BIL-003, EVC-004, EVC-005, EVC-006

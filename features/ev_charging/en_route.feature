@@ -50,9 +50,7 @@ Feature: A car is charged on its way
       | 18:55     | 19:02 | 0 kWh      | full |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps EVC-009
-    And the exchange keeps EVC-010
-    And the exchange keeps EVC-015
+    And the exchange keeps EVC-009, EVC-010, EVC-015
 
     Examples:
       | who                                   | arrives |

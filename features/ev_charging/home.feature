@@ -60,8 +60,7 @@ Feature: A car is charged at home on a rate
       | metered | 300100 | 23.31 kWh |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps EVC-014
-    And the exchange keeps EVC-016
+    And the exchange keeps EVC-014, EVC-016
 
   Scenario: What is missing at the deadline of a weekend is stated and made good
     Given a delivery from 22:00 on Friday to 09:00 on Saturday
@@ -84,6 +83,4 @@ Feature: A car is charged at home on a rate
       | metered | 300100 | 12.4 kWh | 23:55 on Friday | 07:30 on Saturday |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps EVC-011
-    And the exchange keeps EVC-012
-    And the exchange keeps EVC-013
+    And the exchange keeps EVC-011, EVC-012, EVC-013

@@ -51,6 +51,4 @@ Feature: A charge is interrupted and goes on
       | 15:20 | 15:25 | 0 kWh      | full    |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps EVC-002
-    And the exchange keeps EVC-003
-    And the exchange keeps EVC-007
+    And the exchange keeps EVC-002, EVC-003, EVC-007

@@ -43,7 +43,4 @@ Feature: A driver does not come
   Scenario: A reservation lapses with its fee once the grace is over
     When the exchange runs
     Then the messages follow the sequence
-    And the contracts follow their life cycle
-    And the exchange keeps BIL-001
-    And the exchange keeps EVC-008
-    And the exchange keeps EVC-009
+    And the exchange keeps LIF-002, BIL-001, EVC-008, EVC-009

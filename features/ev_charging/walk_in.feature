@@ -39,6 +39,4 @@ Feature: A car is charged without a reservation
       | 14:41 | 15:07 | 8.941 kWh |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-003
-    And the exchange keeps EVC-001
-    And the exchange keeps EVC-005
+    And the exchange keeps BIL-003, EVC-001, EVC-005

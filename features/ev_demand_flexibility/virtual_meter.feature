@@ -25,7 +25,7 @@ Feature: Cars and roofs follow setpoints, and the agent answers for what is left
       | 14  | clearing agent     | utility            | update                 | virtual meter, settlement   | all 13 |
       | 15  | utility            | clearing agent     | on_update              | virtual meter, settlement   | 14     |
       | 16  | clearing agent     | market participant | on_status or on_update | meter reading, settlement   | 13     |
-    And a delivery interval of 30 minutes
+    And a delivery of 30 minutes
     And the charges
       | settled by      | wheeling      | penalty      | band | virtual meter |
       | a virtual meter | 0.25 INR/kWh  | 1.20 INR/kWh | 5 %  | 2.50 INR/kWh  |

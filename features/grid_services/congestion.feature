@@ -29,7 +29,7 @@ Feature: A transformer's limits and its adder make the price of a place
       | 18  | clearing agent     | grid node          | status      |                                            | 11             |
       | 19  | grid node          | clearing agent     | on_status   |                                            | 18             |
       | 20  | clearing agent     | market participant | on_status   | meter reading, settlement                  | 17             |
-    And a delivery interval of 60 minutes
+    And a delivery of 60 minutes
 
   Scenario: No limit binds and the prices of two streets agree
     Given the grid
@@ -65,7 +65,7 @@ Feature: A transformer's limits and its adder make the price of a place
     And the money balances to the last minor unit
 
   Scenario: Roofs below a transformer give more than it lets back
-    Given a delivery interval of 15 minutes
+    Given a delivery of 15 minutes
     And the grid
       | node       | parent    | forward limit | reverse limit |
       | west-feeder |             | 50 kW         | 10 kW         |

@@ -57,9 +57,7 @@ Feature: A utility buys frequency regulation from an aggregator
       | 300100 | 18:04 | 18:05 | 20 kW    |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps SVC-002
-    And the exchange keeps SVC-005
-    And the exchange keeps BIL-001
+    And the exchange keeps SVC-002, SVC-005, BIL-001
 
   Scenario: A car park runs empty, and the penalty takes back part of what it earned
     Given the terms
@@ -86,9 +84,7 @@ Feature: A utility buys frequency regulation from an aggregator
       | 300100 | 18:04 | 18:05 | 0 kW    |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps SVC-001
-    And the exchange keeps SVC-005
-    And the exchange keeps BIL-001
+    And the exchange keeps SVC-001, SVC-005, BIL-001
 
   Scenario: A set power is followed both ways, and nobody gives more than the capacity
     Given the terms
@@ -114,6 +110,4 @@ Feature: A utility buys frequency regulation from an aggregator
       | 300100 | 18:04 | 18:05 | -21.3 kW |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps SVC-002
-    And the exchange keeps SVC-003
-    And the exchange keeps BIL-001
+    And the exchange keeps SVC-002, SVC-003, BIL-001

@@ -28,18 +28,15 @@ Feature: A grid operator commands an offset and the balance holds
       | 17  | clearing agent     | utility            | status      |                               | 9, 10  |
       | 18  | utility            | clearing agent     | on_status   | meter reading                 | 17     |
       | 19  | clearing agent     | market participant | on_status   | meter reading, settlement     | 18     |
-    And a delivery interval of 30 minutes
+    And a delivery of 30 minutes
 
   Scenario: A battery is moved along its plateau and two others take up what is missing
     Given the market participants
-      | name      | meter  | sanctioned | offer curve (INR/kWh)                                     | metered  |
-      | battery-a | 100401 | 12 kW      | -10 kW at 2.00, -10 kW at 5.00, 10 kW at 5.00             |          |
-      | battery-b | 100402 | 12 kW      | -4 kW at 3.00, 0 kW at 5.00, 9 kW at 5.00                 |          |
-      | battery-c | 100403 | 12 kW      | 0 kW at 5.00, 6 kW at 5.00                                | 2.3 kWh  |
-      | works     | 100203 | 30 kW      | -8 kW at 5.00, -8 kW at 9.00, 0 kW at 9.00                |          |
-    And the offset commands
-      | participant | offset  |
-      | battery-a   | -2.5 kW |
+      | name      | meter  | sanctioned | offer curve (INR/kWh)                                     | metered  | offset command |
+      | battery-a | 100401 | 12 kW      | -10 kW at 2.00, -10 kW at 5.00, 10 kW at 5.00             |          | -2.5 kW        |
+      | battery-b | 100402 | 12 kW      | -4 kW at 3.00, 0 kW at 5.00, 9 kW at 5.00                 |          |                |
+      | battery-c | 100403 | 12 kW      | 0 kW at 5.00, 6 kW at 5.00                                | 2.3 kWh  |                |
+      | works     | 100203 | 30 kW      | -8 kW at 5.00, -8 kW at 9.00, 0 kW at 9.00                |          |                |
     When the market runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
@@ -50,13 +47,10 @@ Feature: A grid operator commands an offset and the balance holds
 
   Scenario: A roof is held below its curve and made good
     Given the market participants
-      | name    | meter  | sanctioned | offer curve (INR/kWh)                          | metered |
-      | roof    | 100301 | 10 kW      | 0 kW at 1.00, 8 kW at 3.40                     |         |
-      | battery | 100401 | 12 kW      | -3 kW at 5.00, 9 kW at 5.00                    |         |
-      | works   | 100203 | 30 kW      | -9 kW at 5.00, -9 kW at 8.00, 0 kW at 8.00     | -4.4 kWh |
-    And the offset commands
-      | participant | offset  |
-      | roof        | -2.3 kW |
+      | name    | meter  | sanctioned | offer curve (INR/kWh)                          | metered | offset command |
+      | roof    | 100301 | 10 kW      | 0 kW at 1.00, 8 kW at 3.40                     |         | -2.3 kW        |
+      | battery | 100401 | 12 kW      | -3 kW at 5.00, 9 kW at 5.00                    |         |                |
+      | works   | 100203 | 30 kW      | -9 kW at 5.00, -9 kW at 8.00, 0 kW at 8.00     | -4.4 kWh |                |
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium
@@ -66,15 +60,11 @@ Feature: A grid operator commands an offset and the balance holds
 
   Scenario: Two commands follow one another
     Given the market participants
-      | name      | meter  | sanctioned | offer curve (INR/kWh)                          |
-      | battery-a | 100401 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  |
-      | battery-b | 100402 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  |
-      | battery-c | 100403 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  |
-      | shop      | 100203 | 30 kW      | -7 kW at 2.00, -7 kW at 9.00                   |
-    And the offset commands
-      | participant | offset  |
-      | battery-a   | 3.2 kW  |
-      | battery-c   | -4 kW   |
+      | name      | meter  | sanctioned | offer curve (INR/kWh)                          | offset command |
+      | battery-a | 100401 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  | 3.2 kW         |
+      | battery-b | 100402 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  |                |
+      | battery-c | 100403 | 12 kW      | -10 kW at 5.00, 10 kW at 5.00                  | -4 kW          |
+      | shop      | 100203 | 30 kW      | -7 kW at 2.00, -7 kW at 9.00                   |                |
     When the market runs
     Then the messages follow the sequence
     And the grid's commands are kept

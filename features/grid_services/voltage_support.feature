@@ -51,9 +51,7 @@ Feature: A utility buys reactive power where the voltage leaves its band
       | 300300 | 11:45 | 12:00 | 0 kvar         |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps SVC-002
-    And the exchange keeps SVC-005
-    And the exchange keeps BIL-001
+    And the exchange keeps SVC-002, SVC-005, BIL-001
 
   Scenario: A battery lifts a low voltage, and too much of it is not paid
     Given the terms
@@ -75,6 +73,4 @@ Feature: A utility buys reactive power where the voltage leaves its band
       | 300300 | 11:40 | 12:00 | 0.6 kvar       |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps SVC-001
-    And the exchange keeps SVC-003
-    And the exchange keeps BIL-001
+    And the exchange keeps SVC-001, SVC-003, BIL-001

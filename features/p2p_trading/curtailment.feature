@@ -50,8 +50,7 @@ Feature: A utility curtails a trade under way
     When the exchange runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-007
+    And the exchange keeps BIL-001, BIL-007
 
   Scenario: A consumer who is curtailed is owed a share of what does not come
     Given the terms
@@ -70,5 +69,4 @@ Feature: A utility curtails a trade under way
       | delivered | 100300 | 3.7 kWh |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-002
+    And the exchange keeps BIL-001, BIL-002

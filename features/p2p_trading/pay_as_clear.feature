@@ -23,7 +23,7 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
       | 12  | clearing agent     | utility            | status                 |                             | 9, 10  |
       | 13  | utility            | clearing agent     | on_status              | meter reading               | 12     |
       | 14  | clearing agent     | market participant | on_status or on_update | meter reading, settlement   | 13     |
-    And a delivery interval of 60 minutes
+    And a delivery of 60 minutes
 
   Scenario: A car and a roof clear at one price
     Given the market participants
@@ -38,7 +38,7 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
     And the money balances to the last minor unit
 
   Scenario: Three roofs share what one household takes, to the last paisa
-    Given a delivery interval of 15 minutes
+    Given a delivery of 15 minutes
     And the market participants
       | name      | meter  | sanctioned | offer curve (INR/kWh)                        | metered    |
       | household | 100200 | 20 kW      | -10 kW at 5.00, -10 kW at 9.00, 0 kW at 9.00 | -2.5 kWh   |
@@ -63,10 +63,9 @@ Feature: Energy is traded between neighbours in a pay-as-clear market
 
   Scenario: A market waits for the last of its participants
     Given the market participants
-      | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
-      | car   | 100200 | 30 kW      | -11 kW at 0.08, -5 kW at 0.10, 0 kW at 0.12  |
-      | roof  | 100300 | 5 kW       | 0 kW at 0.05, 2 kW at 0.06, 5 kW at 0.07     |
-    And the last of them confirms late
+      | name  | meter  | sanctioned | offer curve (INR/kWh)                        | confirms |
+      | car   | 100200 | 30 kW      | -11 kW at 0.08, -5 kW at 0.10, 0 kW at 0.12  |          |
+      | roof  | 100300 | 5 kW       | 0 kW at 0.05, 2 kW at 0.06, 5 kW at 0.07     | late     |
     When the market runs
     Then the messages follow the sequence
     And the market is in equilibrium

@@ -53,8 +53,7 @@ Feature: A neighbour sells energy by a tariff
     When the exchange runs
     Then the messages follow the sequence
     And what was agreed is carried to the end
-    And the exchange keeps BIL-005
-    And the exchange keeps BIL-006
+    And the exchange keeps BIL-005, BIL-006
 
   Scenario: A night into the weekend is billed by the day it is
     Given a delivery from 22:00 on Friday to 02:00 on Saturday
@@ -77,8 +76,7 @@ Feature: A neighbour sells energy by a tariff
       | delivered | 100300 | 1.6 kWh   | 01:00 on Saturday | 02:00 on Saturday |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-005
+    And the exchange keeps BIL-001, BIL-005
 
   Scenario: The first energy is cheaper, and a flat fee is billed once
     Given a delivery from 10:00 to 13:00
@@ -100,5 +98,4 @@ Feature: A neighbour sells energy by a tariff
       | delivered | 100300 | 2.49 kWh  | 12:00 | 13:00 |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-005
-    And the exchange keeps BIL-006
+    And the exchange keeps BIL-005, BIL-006

@@ -67,9 +67,7 @@ Feature: Neighbours of two utilities trade through their platforms
     When the exchange runs
     Then every message is well formed, signed and answered
     And the messages follow the sequence
-    And the exchange keeps ALC-003
-    And the exchange keeps ALC-009
-    And the exchange keeps AMT-023
+    And the exchange keeps ALC-003, ALC-009, AMT-023
 
   @seat:buyer-utility @seat:seller-utility
   Scenario: Two trades share what the meters of a school and a market hall registered
@@ -96,23 +94,19 @@ Feature: Neighbours of two utilities trade through their platforms
       | bought | 100201 | -12.4 kWh | 11:00 | 12:00 |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps ALC-004
-    And the exchange keeps ALC-007
-    And the exchange keeps ALC-008
-    And the exchange keeps BIL-001
+    And the exchange keeps ALC-004, ALC-007, ALC-008, BIL-001
 
   Scenario: A trade that its own utility does not keep is not sold
     Given the parties
-      | name           | role            | meter  |
-      | shop           | buyer platform  | 100200 |
-      | school         | seller platform | 100300 |
-      | city utility   | buyer utility   |        |
-      | valley utility | seller utility  |        |
+      | name           | role            | meter  | refuses |
+      | shop           | buyer platform  | 100200 |         |
+      | school         | seller platform | 100300 |         |
+      | city utility   | buyer utility   |        |         |
+      | valley utility | seller utility  |        | confirm |
     And the intervals
       | from  | until | price         | available | requested |
       | 10:00 | 11:00 | 11.80 INR/kWh | 6 kWh     | 6 kWh     |
       | 11:00 | 12:00 | 11.80 INR/kWh | 6 kWh     | 4.5 kWh   |
-    And valley utility refuses to confirm
     When the exchange runs
     Then the messages follow the sequence
     And the exchange keeps ALC-002

@@ -51,6 +51,4 @@ Feature: A meter is read again, and the difference is paid
       | prosumer | consumer   | SHORTFALL | penalty * max(0, contracted - delivered)    |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps STL-006
-    And the exchange keeps STL-007
+    And the exchange keeps BIL-001, STL-006, STL-007

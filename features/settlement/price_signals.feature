@@ -63,5 +63,4 @@ Feature: Energy is sold at the price of an exchange
       | consumer | utility  | WHEELING | wheeling * delivered                        |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps STL-002
-    And the exchange keeps STL-003
+    And the exchange keeps STL-002, STL-003

@@ -54,5 +54,4 @@ Feature: A charge is shared between operator, roaming hub, utility and state
       | charging operator | government        | TAX     | tax * bill / (1 + tax)       |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps STL-001
+    And the exchange keeps BIL-001, STL-001

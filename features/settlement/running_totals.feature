@@ -53,9 +53,7 @@ Feature: What was used before decides what is paid now
       | consumer | utility  | WHEELING | wheeling * delivered                                |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps STL-004
-    And the exchange keeps STL-005
-    And the exchange keeps STL-007
+    And the exchange keeps STL-004, STL-005, STL-007
 
   Scenario: A credit is drawn on until it is used up, and the rest is paid
     Given the terms
@@ -73,5 +71,4 @@ Feature: What was used before decides what is paid now
       | from     | to       | kind   | formula                            |
       | consumer | prosumer | ENERGY | max(0, price * delivered - credit) |
     When the exchange runs
-    Then the exchange keeps STL-004
-    And the exchange keeps STL-005
+    Then the exchange keeps STL-004, STL-005

@@ -54,9 +54,7 @@ Feature: Six parties share what a neighbour's energy is sold for
       | aggregator | government     | SHARE_TAX | tax * share * price * delivered |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-002
-    And the exchange keeps STL-001
+    And the exchange keeps BIL-001, BIL-002, STL-001
 
   Scenario: What is not delivered is refunded, and what is missing beyond a tenth costs a penalty
     Given the terms
@@ -74,8 +72,7 @@ Feature: Six parties share what a neighbour's energy is sold for
       | prosumer | consumer | SHORTFALL | penalty * max(0, 0.9 * contracted - delivered) |
     When the exchange runs
     Then the messages follow the sequence
-    And the exchange keeps BIL-001
-    And the exchange keeps BIL-005
+    And the exchange keeps BIL-001, BIL-005
 
   Scenario Outline: A currency of <decimals> decimals is shared in whole units of its own
     Given the terms
@@ -95,8 +92,7 @@ Feature: Six parties share what a neighbour's energy is sold for
       | consumer | clearing agent | FEE    | fee * delivered                 |
       | consumer | government     | TAX    | tax * (price + fee) * delivered |
     When the exchange runs
-    Then the exchange keeps BIL-001
-    And the exchange keeps BIL-008
+    Then the exchange keeps BIL-001, BIL-008
 
     Examples:
       | currency | decimals | price   | fee     |

@@ -3,7 +3,7 @@ Feature: Who is turned away goes on without insisting
   Not every request can be served. The answer says so at once, and that nothing will follow.
 
   Background:
-    Given a delivery interval of 60 minutes
+    Given a delivery of 60 minutes
     And the market participants
       | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
       | house | 100200 | 30 kW      | -10 kW at 2.00, 0 kW at 4.00, 10 kW at 6.00  |

@@ -20,7 +20,7 @@ Feature: News is welcome in a trade under way, and nowhere else
       | 12  | clearing agent     | utility            | status                 |                             | 9, 10  |
       | 13  | utility            | clearing agent     | on_status              | meter reading               | 12     |
       | 14  | clearing agent     | market participant | on_status or on_update | meter reading, settlement   | 13     |
-    And a delivery interval of 60 minutes
+    And a delivery of 60 minutes
     And the market participants
       | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
       | house | 100200 | 30 kW      | -10 kW at 2.00, 0 kW at 4.00, 10 kW at 6.00  |

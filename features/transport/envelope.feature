@@ -20,7 +20,7 @@ Feature: A message is refused when its context says too little, or what nobody u
       | 12  | clearing agent     | utility            | status                 |                             | 9, 10  |
       | 13  | utility            | clearing agent     | on_status              | meter reading               | 12     |
       | 14  | clearing agent     | market participant | on_status or on_update | meter reading, settlement   | 13     |
-    And a delivery interval of 60 minutes
+    And a delivery of 60 minutes
     And the market participants
       | name  | meter  | sanctioned | offer curve (INR/kWh)                        |
       | house | 100200 | 30 kW      | -10 kW at 2.00, 0 kW at 4.00, 10 kW at 6.00  |
@@ -49,8 +49,7 @@ Feature: A message is refused when its context says too little, or what nobody u
 
   Scenario Outline: A message <spoilt> cannot be read and is refused
     When a message <spoilt> comes in a trade
-    Then the exchange keeps ENV-024
-    And the exchange keeps ACK-004
+    Then the exchange keeps ENV-024, ACK-004
     And the messages follow the sequence
 
     Examples:

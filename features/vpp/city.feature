@@ -37,7 +37,7 @@ Feature: A city clears the curves of its neighbourhoods
       | aggregator | above          |
       | north      | clearing agent |
       | south      | clearing agent |
-    And a delivery interval of 30 minutes
+    And a delivery of 30 minutes
 
   @seat:clearing-agent
   Scenario: Two neighbourhoods trade with one another at one price
@@ -56,7 +56,7 @@ Feature: A city clears the curves of its neighbourhoods
     When the market runs
     Then the messages follow the sequence
     And the grid's limits are kept
-    And what is below sums to what is above
+    And the exchange keeps AGG-001, AGG-002, AGG-003, AGG-004, AGG-005
 
   Scenario: A neighbourhood whose transformer binds has a price of its own
     Given the grid

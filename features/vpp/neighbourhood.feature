@@ -27,7 +27,7 @@ Feature: A neighbourhood is one power plant below its transformer
       | 18  | clearing agent     | grid node          | status      |                                      | 11             |
       | 19  | grid node          | clearing agent     | on_status   |                                      | 18             |
       | 20  | clearing agent     | market participant | on_status   | meter reading, settlement            | 17             |
-    And a delivery interval of 15 minutes
+    And a delivery of 15 minutes
     And the grid
       | node           | forward limit | reverse limit |
       | lime-grove     | 25 kW         | 12 kW         |
