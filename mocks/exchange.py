@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gridwitness.acks import Refusal
+from gridwitness.deals import DealError
 from gridwitness.errors import UserError
 from gridwitness.mocks.accounts import ACCOUNTS
 from gridwitness.mocks.actor import TTL, Actor, Say, error, rest
@@ -484,6 +485,12 @@ def play(  # noqa: PLR0913 (an exchange, and what is wrong with it on purpose)
     for defect in defects:
         if isinstance(defect, UserError):
             raise defect
+        if isinstance(defect, DealError) and taken is None and broken is None:
+            raise UserError(  # nobody but the feature's own tables stated what it is computed from
+                str(defect),
+                where="the payments",
+                mend="name what rows before it have stated; terms are stated by who sends them",
+            ) from defect
     return Trace(known, recorder.messages()), defects
 
 
