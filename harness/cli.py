@@ -567,8 +567,9 @@ def _played_examples() -> example_flows.Flows:
 
 
 def seat_to_try(defect: Defect) -> str:
-    """Give the seat in which a defect is tried: its own, or the agent's for who has none."""
-    return defect.role if defect.role in SEATS.values() else SEATS["clearing-agent"]
+    """Give the seat in which a defect is tried: what it says, its role's, or the agent's."""
+    seat = defect.seat or defect.role
+    return seat if seat in SEATS.values() else SEATS["clearing-agent"]
 
 
 def bite_matrix(report: dict[str, Any]) -> list[dict[str, Any]]:

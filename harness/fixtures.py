@@ -28,7 +28,6 @@ from gridwitness.mocks.market import OPEN_CHARGES, fresh_interval
 from gridwitness.mocks.sandbox import Outsider, Sandbox
 from gridwitness.mocks.stay import Stay
 from gridwitness.plan import Plan
-from gridwitness.profile import SEATS
 from gridwitness.registry import Record
 from gridwitness.rules import rules
 from gridwitness.signing import read_private_key
@@ -251,9 +250,8 @@ def _selects(node: pytest.Function, casting: Casting) -> str:
 
 
 def _subject(casting: Casting) -> str:
-    """Give the role that is judged: the seat's, or that of who misbehaves and has no seat."""
-    misbehaves = DEFECTS[casting.defect].role if casting.defect else casting.seat
-    return casting.seat if misbehaves in SEATS.values() else misbehaves
+    """Give the role that is judged: the seat's, or that of who misbehaves on purpose."""
+    return DEFECTS[casting.defect].role if casting.defect else casting.seat
 
 
 @pytest.fixture

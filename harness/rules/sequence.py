@@ -562,7 +562,7 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
             )
 
 
-def _moved_on(trace: Trace, row: str, name: str) -> int | None:
+def _moved_on(trace: Trace, row: str, name: str | None) -> int | None:
     """Find when a row moved the flow on for somebody, or for all of another kind beside it."""
     first = _fulfilled(trace)
     if (row, name) in first:
@@ -629,16 +629,6 @@ def _is_played_for(trace: Trace, step: Step | None, name: str) -> bool:
     asks = not any(action.startswith("on_") for action in step.actions)
     of_a_buyer = (step.sender, step.receiver) == ((UTILITY, AGENT) if asks else (AGENT, UTILITY))
     return (name in buyers(trace)) == of_a_buyer
-
-
-def _due_for(trace: Trace, row: str, name: str | None) -> tuple[str | None, ...]:
-    """Name for whom a row has to have come before another of somebody: for it, or for all."""
-    step = next((step for step in trace.scene.sequence if step.name == row), None)
-    names = _played_for(trace, step)
-    if name in names:
-        return (name,)
-    came = _came(trace).get(row, {})
-    return tuple(who for who in names if who in came) or names
 
 
 def _sender(trace: Trace, step: Step, name: str | None, before: Message) -> str | None:

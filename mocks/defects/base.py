@@ -32,6 +32,7 @@ class Defect:
     role      who misbehaves, and who is judged
     feature   where it is tried
     scenario  the beginning of the title of the scenario it is tried in; None tries all
+    seat      the seat that is played while it is tried; "" for the role's own
     stalls    whether it makes the market wait for somebody who never confirms
     """
 
@@ -43,6 +44,7 @@ class Defect:
     also: tuple[str, ...] = ()
     feature: str = "p2p_trading/pay_as_clear.feature"
     scenario: str | None = "A car and a roof clear at one price"
+    seat: str = ""
     stalls: bool = False
 
     @property

@@ -20,7 +20,7 @@ from gridwitness.dialects.grid import (
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_contract, in_deal
 from gridwitness.mocks.defects.market import changed_flows
-from gridwitness.story import GRID_NODE, UTILITY
+from gridwitness.story import AGENT, GRID_NODE, UTILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,6 +272,7 @@ DEFECTS = (
         "reads the meter of whom it commanded, and does not tell the command",
         in_contract("on_status", _forgotten_command),
         role=UTILITY,
+        seat=AGENT,
         feature=COMMANDS,
         scenario="A battery is moved",
     ),

@@ -10,7 +10,7 @@ from gridwitness.dialects.grid import write_setpoint
 from gridwitness.mocks.conduct import Conduct
 from gridwitness.mocks.defects.base import Defect, in_contract
 from gridwitness.reference_impl.curves import Point
-from gridwitness.story import UTILITY
+from gridwitness.story import AGENT, UTILITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,6 +240,7 @@ DEFECTS = (
         "approves a meter beyond what is left of its sanctioned load",
         in_contract("on_init", _more_approved),
         role=UTILITY,
+        seat=AGENT,
         also=("ORD-003", "ORD-004"),
         scenario="A meter that is partly",
     ),
@@ -282,6 +283,7 @@ DEFECTS = (
         "locks a trade beside what the meter has already committed",
         Conduct(forgets_commitments=True),
         role=UTILITY,
+        seat=AGENT,
         also=("MKT-009",),
         scenario="A meter that is partly",
     ),
@@ -342,5 +344,6 @@ DEFECTS = (
         "gives the reading of another meter",
         in_contract("on_status", _foreign_meter),
         role=UTILITY,
+        seat=AGENT,
     ),
 )
