@@ -81,6 +81,14 @@ def test_the_rows_are_played_in_turn_and_nothing_is_found(sandbox, dialect: str,
     assert report.settlement.flows[0].amount == Decimal("17.83")
 
 
+def test_a_formula_that_names_what_nobody_states_is_told(sandbox):
+    unknown = Due(payer=CONSUMER, payee=PROSUMER, kind="ENERGY", formula="pryce * given")
+    facts = replace(FACTS, dues=(unknown,))
+    with pytest.raises(UserError, match="pryce") as told:
+        play(sandbox, scene("order"), SEQUENCE, facts, patience=0.05)
+    assert told.value.where == "the payments"
+
+
 def test_who_falls_silent_ends_the_exchange(sandbox):
     silent = PROSUMER, Conduct(silent_on=frozenset({"on_confirm"}))
     trace, faults = play(sandbox, scene("order"), SEQUENCE, FACTS, patience=0.05, broken=silent)
