@@ -273,7 +273,12 @@ class Player(Actor):
         if request is not None and await self._declines(thread, step, request):
             thread.failed = True
             return
-        say = self._content(thread, step, action)
+        try:
+            say = self._content(thread, step, action)
+        except UserError:
+            thread.failed = True  # nobody waits for what the feature does not allow to be said
+            thread.moved.set()
+            raise
         if thread.known.observed is not None:
             self.setting.wire.clock.skip_to(thread.known.observed)
         if request is not None:
