@@ -57,8 +57,9 @@ def flows_of(report: Mapping[str, Any], out: Path) -> Flows:
 
 
 def _files(trace: Trace) -> dict[str, bytes]:
+    width = max(2, len(str(len(trace.beckn))))  # so that they are listed in order
     return {
-        f"{number:02}_{message.action.replace('/', '_')}.json": _pretty(message.body)
+        f"{number:0{width}}_{message.action.replace('/', '_')}.json": _pretty(message.body)
         for number, message in enumerate(trace.beckn, start=1)
     }
 

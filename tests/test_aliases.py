@@ -32,7 +32,7 @@ def renamed(value: Any, *, in_block: bool = False, in_core: bool = False) -> Any
     if context == CONTEXT:
         said = {key: item for key, item in value.items() if key != "@context"}
         inner = renamed(said, in_block=True)
-        return {"@context": own_context(), **inner}
+        return {"@context": own_context(inner), **inner}
     in_core = in_core or context == CORE_CONTEXT
     result: dict[str, Any] = {}
     for key, item in value.items():
@@ -54,10 +54,20 @@ def mine(term: str) -> str:
     return term if term == "@value" else f"my-{term}"
 
 
-def own_context() -> dict[str, Any]:
-    own: dict[str, Any] = {"e": ENERGY, "sort": "@type"}
+def words_in(value: Any) -> set[str]:
+    """Give the keys that a value uses, however deep."""
+    if isinstance(value, list):
+        return {word for item in value for word in words_in(item)}
+    if not isinstance(value, dict):
+        return set()
+    return {*value, *(word for item in value.values() for word in words_in(item))}
+
+
+def own_context(said: dict[str, Any]) -> dict[str, Any]:
+    """Define the words that a block uses: a context of all words would be none that people send."""
+    own, used = dict[str, Any]({"e": ENERGY, "sort": "@type"}), words_in(said)
     for iri, spelling in spellings().items():
-        if iri.startswith(ENERGY) and not spelling.word[0].isupper():
+        if iri.startswith(ENERGY) and mine(spelling.word) in used:
             container = {"@container": spelling.container} if spelling.container else {}
             own[mine(spelling.word)] = {"@id": "e:" + spelling.word} | container
     return own

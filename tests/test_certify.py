@@ -16,7 +16,7 @@ from tests.conftest import SEED, played
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "profiles" / "clearing-agent.toml"
-FAST = "a_car_and_a_roof and order"
+FAST = "a_car_and_a_roof_clear and order"
 
 
 def free_port() -> int:

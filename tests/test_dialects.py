@@ -247,7 +247,9 @@ DEALS = st.builds(
 def interval_tables(draw: st.DrawFn) -> IntervalTable:
     """Draw a table in which some cells are empty, and some hold several values."""
     units = optional(st.sampled_from(["kWh", "kW", "INR/kWh", "PERCENT"]))
-    names = draw(st.lists(st.sampled_from([*COLUMNS, "SOC_END"]), unique=True, max_size=4))
+    names = draw(
+        st.lists(st.sampled_from([*COLUMNS, "SOC_END"]), unique=True, min_size=1, max_size=4)
+    )
     values = st.lists(NUMBERS, min_size=1, max_size=3).map(tuple)
     row = st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
     return IntervalTable(

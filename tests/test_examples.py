@@ -66,9 +66,10 @@ def test_every_use_case_that_states_a_sequence_has_its_flow():
 @each_flow
 def test_a_flow_is_numbered_from_one_by_its_actions(flow: Path):
     files = sorted(flow.iterdir())
+    width = max(2, len(str(len(files))))
     for number, file in enumerate(files, start=1):
         context = json.loads(file.read_text("utf-8"))["context"]
-        assert file.name == f"{number:02}_{context['action'].replace('/', '_')}.json"
+        assert file.name == f"{number:0{width}}_{context['action'].replace('/', '_')}.json"
 
 
 @each_flow
@@ -90,7 +91,8 @@ def test_an_audit_finds_nothing(flow: Path, tmp_path: Path):
     assert report["passed_over"] == []
     assert report["audit"]["flows"] == 1
     judged = {line["id"].partition("-")[0] for line in report["rules"] if line["exercised"]}
-    assert {"ENV", "SHP", "LD", "COR", "LIN", "LIF", "AMT"} <= judged
+    assert {"ENV", "SHP", "LD", "COR", "LIN", "LIF"} <= judged
+    assert judged & {"AMT", "BIL"}
 
 
 @each_flow
@@ -109,6 +111,12 @@ NO_WORD_FOR_IT = {
 """The published core context of the order dialect has no word for what the published schema
 lets a component of a price say."""
 
+NO_SUCH_ACTION = {
+    "order": ("on_catalog_publish", "aggregate", "on_aggregate"),
+    "contract": ("aggregate", "on_aggregate"),
+}
+"""Actions of the building blocks' drafts, and of devkits, that the official documents lack."""
+
 
 @pytest.mark.skipif("GRIDWITNESS_UPSTREAM" not in os.environ, reason="no specifications here")
 @each_flow
@@ -122,7 +130,13 @@ def test_the_official_specification_finds_nothing(flow: Path, tmp_path: Path):
         for finding in report["findings"]
         if finding["level"] == "MUST" and finding["verdict"] != "warning"
     }
-    assert found <= (NO_WORD_FOR_IT if flow.name == "order" else set())
+    lacking = {
+        (rule, told)
+        for rule, told in found
+        if rule == "SPC-001"
+        and any(told.startswith(f"action is an action '{a}'") for a in NO_SUCH_ACTION[flow.name])
+    }
+    assert found - lacking <= (NO_WORD_FOR_IT if flow.name == "order" else set())
 
 
 # The command

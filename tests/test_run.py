@@ -54,7 +54,12 @@ def test_a_failure_after_a_scenario_is_a_fault_of_ours(monkeypatch, gridwitness,
 
 def test_a_failure_in_pytest_itself_is_a_fault_of_ours(monkeypatch, gridwitness, tmp_path):
     ran = run_with(
-        monkeypatch, gridwitness, tmp_path, FAILS_IN_A_HOOK, "-k", "roofs and clearing-agent-order"
+        monkeypatch,
+        gridwitness,
+        tmp_path,
+        FAILS_IN_A_HOOK,
+        "-k",
+        "three_roofs_share and clearing-agent-order",
     )
     assert ran.status == 3
 
@@ -74,7 +79,7 @@ def test_what_others_keep_in_the_folder_stays(gridwitness, tmp_path):
         (tmp_path / "mine" / name).mkdir(parents=True)
         (tmp_path / "mine" / name / "notes-1.txt").write_text("mine")
     for _ in range(2):
-        gridwitness("demo", "--out", "mine", "-k", "roofs and clearing-agent-order")
+        gridwitness("demo", "--out", "mine", "-k", "three_roofs_share and clearing-agent-order")
     assert (tmp_path / "mine" / "traces" / "notes-1.txt").read_text() == "mine"
     assert (tmp_path / "mine" / "allure-results" / "notes-1.txt").read_text() == "mine"
     assert len(list((tmp_path / "mine" / "traces").glob("*.jsonl"))) == 1

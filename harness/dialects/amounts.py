@@ -383,10 +383,11 @@ def _market(block: Cursor) -> PowerMarket | None:
         for name in cast("Mapping[str, Json]", cleared.value)
         if (number := (cleared / name).number()) is not None
     }
+    local, price = agent / "locationalPrice", agent / "clearingPrice"
     return PowerMarket(
         powers_kw=powers,
         whole=(block / "revenueFlows" / "netZero").value is True and len(powers) > 1,
-        price_per_kwh=(agent / "clearingPrice").number(),
+        price_per_kwh=(local or price).number(),
         approved_kw=(block / "inputParameters" / "approvedMaxTradeKW").number(),
         curves=dict(_curves(block)),
         at={name: (cleared / name).pointer for name in powers} | {"": cleared.pointer},

@@ -568,7 +568,11 @@ def _moved_on(trace: Trace, row: str, name: str | None) -> int | None:
     if (row, name) in first:
         return first[row, name]
     step = next((step for step in trace.scene.sequence if step.name == row), None)
-    found = list(_played_for(trace, step)) if step and step.publishes else []
+    if name is None:  # once for all, after all for whom the row ever came
+        played = _played_for(trace, step)
+        found = [one for one in _came(trace).get(row, {}) if one in played]
+    else:
+        found = list(_played_for(trace, step)) if step and step.publishes else []
     found = found or _others(trace, row, name)
     if any(trace.role(one) == GRID_NODE for one in found):
         found = [one for one in trace.actors(GRID_NODE) if are_related(trace, one, name)]
