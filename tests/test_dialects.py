@@ -251,7 +251,7 @@ def interval_tables(draw: st.DrawFn) -> IntervalTable:
         st.lists(st.sampled_from([*COLUMNS, "SOC_END"]), unique=True, min_size=1, max_size=4)
     )
     values = st.lists(NUMBERS, min_size=1, max_size=3).map(tuple)
-    row = st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
+    row = st.fixed_dictionaries({}, optional=dict.fromkeys(names, values)).filter(bool)
     return IntervalTable(
         interval=draw(INTERVALS),
         columns=tuple(
