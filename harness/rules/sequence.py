@@ -542,6 +542,7 @@ def nothing_foreign_to_the_flow_comes(trace: Trace) -> Iterator[Outcome]:
 def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
     """Every message of the flow comes, once what must come before it has come."""
     first, answered = _fulfilled(trace), _answered(trace)
+    numbered = {message.number: message for message in trace.messages}
     yield from _unpublished(trace, answered)
     for step in trace.scene.sequence:
         if step.is_optional:
@@ -555,20 +556,24 @@ def nothing_is_left_out(trace: Trace) -> Iterator[Outcome]:
             last = max(due)
             yield outcome(
                 (step.name, name) in first or (step.name, name) in answered,
-                by=_sender(trace, step, name, trace.messages[last - 1]),
-                message=trace.messages[last - 1],
+                by=_sender(trace, step, name, numbered[last]),
+                message=numbered[last],
                 observed=f"no {' or '.join(step.actions)} to {step.receiver} for {name or 'all'}",
                 expected=f"row {step.name} of the sequence after row {needed[-1]}",
             )
 
 
 def _moved_on(trace: Trace, row: str, name: str | None) -> int | None:
-    """Find when a row moved the flow on for somebody, or for all of another kind beside it."""
+    """Find when a row moved the flow on for somebody, or for all of another kind beside it.
+
+    What comes once for the whole market waits for everybody.
+    """
     first = _fulfilled(trace)
     if (row, name) in first:
         return first[row, name]
     step = next((step for step in trace.scene.sequence if step.name == row), None)
-    found = list(_played_for(trace, step)) if step and step.publishes else []
+    is_of_all = step is not None and (step.publishes or name is None)
+    found = list(_played_for(trace, step)) if is_of_all else []
     found = found or _others(trace, row, name)
     if any(trace.role(one) == GRID_NODE for one in found):
         found = [one for one in trace.actors(GRID_NODE) if are_related(trace, one, name)]
