@@ -233,7 +233,10 @@ def charger_gives_no_more_than_it_can(trace: Trace) -> Iterator[Outcome]:
         if limit_kw is None or record is None:
             continue
         worst_kw = max(
-            (Fraction(period.energy_kwh) - min(_fineness(period.energy_kwh), MOST_ROUNDED_KWH))
+            (
+                Fraction(period.energy_kwh)
+                - min(_fineness(Decimal(str(period.energy_kwh))), MOST_ROUNDED_KWH)
+            )
             / charging.hours(period.end - period.start)
             for period in record.periods
         )
