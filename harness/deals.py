@@ -93,12 +93,35 @@ def read_tariff(data: object) -> Tariff:
     """Read a Tariff block. Raises DealError."""
     if not isinstance(data, Mapping):
         raise DealError("the tariff is no object")
+    _demand_of_this_world(cast("object", data))
     mapping = dict(cast("Mapping[str, object]", data))
     zone = mapping.pop("timeZone", None)
     try:
         return Tariff.from_mapping(mapping | ({"time_zone": zone} if zone is not None else {}))
     except TariffError as error:
         raise DealError(f"the tariff cannot be read: {error}") from error
+
+
+def _demand_of_this_world(data: object) -> None:
+    """Refuse numbers, also written as text, with which exact arithmetic would never end."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += cast("Mapping[str, object]", value).values()
+        elif isinstance(value, list):
+            waiting += cast("list[object]", value)
+        elif isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+            try:
+                number = Decimal(value)
+            except ArithmeticError:
+                continue
+            if number and number.is_finite() and abs(number.adjusted()) >= LARGEST:
+                raise DealError(f"the tariff cannot be read: {str(value)[:20]} is beyond any price")
+
+
+LARGEST = 30
+"""Digits before and after the point of a number that is counted with."""
 
 
 class Record(NamedTuple):
@@ -161,7 +184,7 @@ def _number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     number = Decimal(value)
-    return number if number.is_finite() and abs(number.adjusted()) < 30 else None  # noqa: PLR2004
+    return number if number.is_finite() and abs(number.adjusted()) < LARGEST else None
 
 
 def _instant(value: object) -> datetime:

@@ -148,7 +148,7 @@ class ContractDialect:
             catalogues=catalogues,
             results=read_results(message / "results", CONTRACT_RESULTS),
             contract=_read_contract(message / "contract"),
-            deal=_read_deal(message / "contract"),
+            deal=_read_deal(message / "contract", asker=fields.get("bap_id")),
             request=read_request(message / "aggregationRequest"),
             result=read_result(message / "aggregationResult"),
             error=read_error(root / "error") or read_error(message / "error"),
@@ -262,8 +262,11 @@ def _read_fulfilment(contract: Cursor) -> tuple[Block, ...]:
     return read_blocks(contract / "performance" / 0 / "performanceAttributes", "fulfilment")
 
 
-def _read_deal(contract: Cursor) -> Deal | None:
-    """Read a contract as a deal, where it is one."""
+def _read_deal(contract: Cursor, asker: str | None = None) -> Deal | None:
+    """Read a contract as a deal, where it is one.
+
+    Its customer is the asker, if that has a role, or else the first who is not the provider.
+    """
     block, commitment = contract / "contractAttributes", contract / "commitments" / 0
     deal = read_deal(block) if is_deal(block) else None
     if deal is None:
@@ -278,7 +281,7 @@ def _read_deal(contract: Cursor) -> Deal | None:
         offer_id=(commitment / "offer" / "id").text(),
         resource_id=(commitment / "resources" / 0 / "id").text(),
         provider_id=provider_id,
-        customer_id=holders[0] if holders else None,
+        customer_id=asker if asker in holders else next(iter(holders), None),
         table=joined(
             read_table(commitment / "resources" / 0 / "resourceAttributes", words),
             read_table(commitment / "commitmentAttributes", words),

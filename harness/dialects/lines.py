@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 import simplejson
 
+from gridwitness.sameness import plain
 from gridwitness.views import Stated
 
 if TYPE_CHECKING:
@@ -320,7 +321,7 @@ def _deal(block: dict[str, Json], at: str) -> Iterator[Stated]:
         yield from _text("formula", of, source, "formula", f"{pointer}/source")
     tariff = block.get("tariff")
     if isinstance(tariff, dict):
-        written = simplejson.dumps(tariff, use_decimal=True, sort_keys=True, default=str)
+        written = simplejson.dumps(plain(tariff), use_decimal=True, sort_keys=True, default=str)
         yield Stated("tariff", "", written, f"{at}/tariff")
 
 

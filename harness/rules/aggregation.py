@@ -19,7 +19,7 @@ from gridwitness.reference_impl.grid import supply
 from gridwitness.rules import outcome, rule
 from gridwitness.story import AGENTS, AGGREGATOR, accepted, story
 from gridwitness.told_market import adder, bid_of, grid_of, last_result, node_states, told_markets
-from gridwitness.trace import once
+from gridwitness.trace import first_told, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,9 @@ class Answered:
 def _answered(trace: Trace) -> dict[str, list[Answered]]:
     """Collect the requests that were answered by a result, by the agent that answered."""
     found: dict[str, list[Answered]] = {}
-    for message in trace.of("aggregate"):
+    for message in first_told(trace):
+        if message.action != "aggregate":
+            continue
         request, agent = message.reading.request, message.receiver
         if request is None or agent is None or not accepted(message):
             continue

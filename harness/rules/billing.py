@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from gridwitness import deals
@@ -246,23 +247,30 @@ def quote_is_what_the_tariff_says(trace: Trace) -> Iterator[Outcome]:
 
 @rule("BIL-007", "MUST", source=f"{DEG}, EnergyTradeDelivery: meter readings", when_stated=True)
 def readings_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
-    """A meter reading that a party was given is passed on as it was given."""
-    given: dict[tuple[str | None, str, str | None, str | None], Decimal] = {}
+    """A meter reading that a party was given is passed on as it was given.
+
+    Where several gave it, as one of them did last.
+    """
+    given: dict[tuple[str | None, str, str | None, str | None], dict[str | None, Decimal]] = {}
     for message, deal in _told(trace):
         for reading in deal.readings:
             key = message.sender, reading.meter_id, reading.start, reading.end
             heard = given.get(key)
             if heard is not None:
                 yield outcome(
-                    reading.energy_kwh == heard,
+                    reading.energy_kwh in heard.values(),
                     by=message.sender,
                     message=message,
                     observed=f"{reading.energy_kwh} kWh of meter {reading.meter_id}",
-                    expected=f"{heard} kWh, as it was told",
+                    expected=f"{_any_of(heard.values())} kWh, as it was told",
                     pointer=reading.pointer("energy_kwh"),
                 )
             told = message.receiver, reading.meter_id, reading.start, reading.end
-            given[told] = reading.energy_kwh
+            given.setdefault(told, {})[message.sender] = reading.energy_kwh
+
+
+def _any_of(told: Iterable[Decimal]) -> str:
+    return " or ".join(str(energy_kwh) for energy_kwh in islice(dict.fromkeys(told), 5))
 
 
 @rule("BIL-008", "MUST", source=f"{DEG}, Settlement: one currency a contract", when_stated=True)
@@ -285,9 +293,14 @@ def money_of_a_deal_is_in_one_currency(trace: Trace) -> Iterator[Outcome]:
         )
 
 
+PHYSICAL = {"KWH", "MWH", "GWH", "KVA", "MVA", "VAR"}
+"""Units that look like currencies where they are written in capitals, as in price series."""
+
+
 def _currencies(deal: Deal) -> set[str]:
     units = (term.unit or "" for role in deal.roles for term in role.terms)
-    found = {head for unit in units if len(head := unit.partition("/")[0]) == 3 and head.isupper()}  # noqa: PLR2004
+    heads = {unit.partition("/")[0] for unit in units}
+    found = {head for head in heads if len(head) == 3 and head.isupper()} - PHYSICAL  # noqa: PLR2004
     tariff = deal.block("contract", "tariff")
     if tariff is None or not isinstance(tariff.data, Mapping):
         return found

@@ -11,7 +11,7 @@ is under way may be found in its old form or its new one, or not at all.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from gridwitness.acks import ACK
 from gridwitness.dues import instant
 from gridwitness.protocol import PUBLISHING
 from gridwitness.rules import outcome, rule
+from gridwitness.sameness import plain
 from gridwitness.story import (
     BAP_AND_BPP,
     BPP,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
-    from gridwitness.views import Catalogue, Intent, Offer
+    from gridwitness.views import Catalogue, Deal, Intent, Offer
 
 PS = "certification draft"
 CORE = "Beckn v2.0.0 rc and LTS, Catalog and Offer"
@@ -220,15 +221,23 @@ def _validity(offer: Offer) -> object:
     return tuple(instant(text) or text for text in (offer.valid_from, offer.valid_until))
 
 
+def _terms(deal: Deal) -> object:
+    """Give who pays what by which quantities; neither has an order."""
+    roles = frozenset((replace(role, terms=()), frozenset(role.terms)) for role in deal.roles)
+    return roles, Counter(deal.dues)
+
+
 _CONTENT: dict[str, Callable[[Offer], object]] = {
     "price": listing.price_per_kwh,
     "energy": listing.energy_kwh,
     "validity": _validity,
     "delivery": _delivery,
     "resource": listing.resource_of,
-    "terms": lambda offer: offer.deal and (offer.deal.roles, offer.deal.dues),
+    "terms": lambda offer: offer.deal and _terms(offer.deal),
     "pricing": lambda offer: (offer.pricing_model, offer.clearing_agent_id, offer.charges),
-    "attributes": lambda offer: {(block.slot, block.name): block.data for block in offer.blocks},
+    "attributes": lambda offer: {
+        (block.slot, block.name): plain(block.data) for block in offer.blocks
+    },
 }
 """What an offer says, by the words for it."""
 

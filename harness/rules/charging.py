@@ -16,18 +16,20 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from gridwitness import charging, listing
+from gridwitness import charging, deals, listing
 from gridwitness.acks import ACK
 from gridwitness.charging import CONNECTOR, FOLLOW, Meter
 from gridwitness.dues import instant
 from gridwitness.rules import outcome, rule
+from gridwitness.sameness import plain
 from gridwitness.story import BAP, BAP_AND_BPP, BPP, CHARGING_OPERATOR, EV_APP, UTILITY
-from gridwitness.trace import once
+from gridwitness.trace import first_told, once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from gridwitness.charging import Span
     from gridwitness.deals import Record
     from gridwitness.rules import Outcome
     from gridwitness.trace import Message, Trace
@@ -46,6 +48,9 @@ NOTICE_H = Fraction(1, 100)
 """So exactly is told how long before something was given up."""
 
 SHORTFALL_KWH = Decimal("0.001")
+
+MOST_ROUNDED_KWH = Fraction(1, 200)
+"""By no more than half a hundredth is the energy of a period rounded up."""
 
 
 class Told(NamedTuple):
@@ -68,7 +73,7 @@ class Charge:
 def _charges(trace: Trace) -> list[Charge]:
     """Collect what was told by transaction."""
     found: dict[str | None, Charge] = {}
-    for message in trace.beckn:
+    for message in first_told(trace):
         deal = message.reading.deal
         refused = message.ack is not None and message.ack.status != ACK
         if deal is None or message.deliberate is not None or message.reading.error is not None:
@@ -142,9 +147,14 @@ def connector_is_in_a_state_of_its_session(trace: Trace) -> Iterator[Outcome]:
 
 
 def _fineness(number: Decimal) -> Fraction:
-    """Give half a unit of the last place that a number is told to."""
-    exponent = number.as_tuple().exponent
-    return Fraction(10) ** (exponent if isinstance(exponent, int) else 0) / 2
+    """Give half a unit of the last place that a number is told to.
+
+    Zeros at the end tell of no place: a format may have put them there.
+    """
+    denominator, places = Fraction(number).denominator, 0
+    while 10**places % denominator:
+        places += 1
+    return Fraction(1, 2 * 10**places)
 
 
 @rule(
@@ -182,23 +192,30 @@ def _telemetry_at(deal: Deal) -> str:
 def record_holds_what_was_measured(trace: Trace) -> Iterator[Outcome]:
     """A record holds at least the energy that telemetry told of its session."""
     for charge in _charges(trace):
-        measured = {
-            span.start: span.energy_kwh
-            for _, deal in charge.told
-            for span in charging.telemetry(deal)
-        }
+        measured = _apart(span for _, deal in charge.told for span in charging.telemetry(deal))
         if not measured or charge.record is None or charge.recorded is None:
             continue
-        told_kwh = sum(map(Fraction, measured.values()), Fraction(0))
+        told_kwh = sum((Fraction(span.energy_kwh) for span in measured), Fraction(0))
+        slack = sum((_fineness(span.energy_kwh) for span in measured), Fraction(0))
         total_kwh = Meter(charge.record).total_kwh
         yield outcome(
-            told_kwh <= total_kwh,
+            told_kwh <= total_kwh + slack,
             by=charge.recorded.message.sender,
             message=charge.recorded.message,
             observed=f"{float(total_kwh):.6g} kWh",
             expected=f"{float(told_kwh):.6g} kWh or more, as telemetry told",
             pointer=_record_at(charge.recorded.deal),
         )
+
+
+def _apart(told: Iterable[Span]) -> list[Span]:
+    """Give spans of which none overlaps another: one may be told again, or in other pieces."""
+    last = {(span.start, span.end): span for span in told}
+    apart: list[Span] = []
+    for span in sorted(last.values(), key=lambda span: span.end):
+        if not apart or apart[-1].end <= span.start:
+            apart.append(span)
+    return apart
 
 
 @rule(
@@ -216,7 +233,11 @@ def charger_gives_no_more_than_it_can(trace: Trace) -> Iterator[Outcome]:
         if limit_kw is None or record is None:
             continue
         worst_kw = max(
-            Fraction(period.energy_kwh) / charging.hours(period.end - period.start)
+            (
+                Fraction(period.energy_kwh)
+                - min(_fineness(Decimal(str(period.energy_kwh))), MOST_ROUNDED_KWH)
+            )
+            / charging.hours(period.end - period.start)
             for period in record.periods
         )
         yield outcome(
@@ -431,7 +452,7 @@ def _visit(deal: Deal) -> dict[str, object]:
     return {
         "arrival": _when(deal.arrival),
         "grace": deal.grace_h and f"of {float(deal.grace_h * 60):g} min",
-        "objective": block and repr(block.data),
+        "objective": block and repr(plain(block.data)),
     }
 
 
@@ -475,8 +496,9 @@ def highest_price_is_kept(trace: Trace) -> Iterator[Outcome]:
         for value, energy_kwh, currency, pointer in _costs(deal):
             if currency != (wanted / "currency").text() or energy_kwh <= 0:
                 continue
+            unit = Fraction(1, 10 ** deals.rounding_of(deal)[1])  # the sum may be rounded up
             yield outcome(
-                Fraction(value) <= Fraction(limit) * energy_kwh,
+                Fraction(value) < Fraction(limit) * energy_kwh + unit,
                 by=message.sender,
                 message=message,
                 observed=f"{value} {currency} for {float(energy_kwh):.6g} kWh",

@@ -6,6 +6,7 @@ an equilibrium with the grid operator as a buyer is MKT's, the amounts are SET's
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -214,7 +215,7 @@ def settlement_rests_on_the_baseline(trace: Trace) -> Iterator[Outcome]:
         for said in chapter.settled[-1:] if given else ():
             stated = _told(said.contract)
             yield outcome(
-                stated == given,
+                _same_baseline(stated) == _same_baseline(given),
                 by=said.message.sender,
                 message=said.message,
                 observed=_baseline(stated),
@@ -225,6 +226,14 @@ def settlement_rests_on_the_baseline(trace: Trace) -> Iterator[Outcome]:
 
 def _told(contract: EnergyContract) -> tuple[MeterReading, ...]:
     return baseline_in(contract.blocks)
+
+
+def _same_baseline(stated: tuple[MeterReading, ...]) -> Counter[tuple[object, ...]]:
+    """Give a baseline such that equal ones are equal, in any order and any zone."""
+    return Counter(
+        (one.meter_id, one.energy_kwh, *(in_utc(at) or at for at in (one.start, one.end)))
+        for one in stated
+    )
 
 
 def _baseline(stated: tuple[MeterReading, ...]) -> str:
@@ -287,7 +296,9 @@ def who_opted_out_is_left_alone(trace: Trace) -> Iterator[Outcome]:
         report = said.contract.settlement
         if report is None:
             continue
-        moved = [flow for flow in report.flows if {flow.payer, flow.payee} & out.keys()]
+        moved = [
+            flow for flow in report.flows if flow.amount and {flow.payer, flow.payee} & out.keys()
+        ]
         parties = {
             party: name
             for flow in moved
