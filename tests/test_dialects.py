@@ -274,13 +274,21 @@ def deals(draw: st.DrawFn) -> Deal:
     return replace(deal, table=None) if odd else deal
 
 
+def in_order(deal: Deal | None) -> Deal | None:
+    """Put the columns of its table in an order: which stands first means nothing."""
+    if deal is None or deal.table is None:
+        return deal
+    columns = tuple(sorted(deal.table.columns, key=lambda column: column.name))
+    return replace(deal, table=replace(deal.table, columns=columns))
+
+
 @each_dialect
 @given(deal=deals(), envelope=ENVELOPES)
 @settings(max_examples=60, deadline=None)
 def test_a_deal_is_read_back(dialect: Dialect, deal: Deal, envelope: Envelope):
     body = parse_json(dump_json(dialect.compose(Reading(envelope=envelope, deal=deal))))
     read = dialect.read(body)
-    assert read.deal == deal
+    assert in_order(read.deal) == in_order(deal)
     assert read.problems == ()
     assert read.contract is not None
     assert (read.contract.contract_id, read.contract.status) == (deal.contract_id, deal.status)
