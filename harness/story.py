@@ -13,7 +13,7 @@ from gridwitness.trace import once
 
 if TYPE_CHECKING:
     from gridwitness.trace import Message, Trace
-    from gridwitness.views import EnergyContract
+    from gridwitness.views import Deal, EnergyContract
 
 PARTICIPANT, AGENT, UTILITY = "market participant", "clearing agent", "utility"
 EV_APP, CHARGING_OPERATOR = "ev app", "charging operator"
@@ -110,6 +110,16 @@ def virtual_meters(trace: Trace) -> list[Said]:
         and contract.settlement
         and contract.participant_id == trace.scene.ids.get(message.sender or "")
         and accepted(message)
+    ]
+
+
+@once
+def deals_told(trace: Trace) -> list[tuple[Message, Deal]]:
+    """Give what was said of deals, honestly and not as an error, in order."""
+    return [
+        (message, message.reading.deal)
+        for message in trace.beckn
+        if message.deliberate is None and message.reading.deal and message.reading.error is None
     ]
 
 

@@ -13,6 +13,7 @@ from gridwitness import loads
 from gridwitness.loads import BASELINE, USAGE
 from gridwitness.reference_impl.baseline import BaselineError
 from gridwitness.rules import outcome, rule
+from gridwitness.story import deals_told
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -35,19 +36,9 @@ COLUMNS = ("posted price", "shortfall penalty", "offered price", "offered capaci
 
 
 @once
-def _told(trace: Trace) -> list[tuple[Message, Deal]]:
-    """Give what was said of deals, honestly and not as an error, in order."""
-    return [
-        (message, message.reading.deal)
-        for message in trace.beckn
-        if message.deliberate is None and message.reading.deal and message.reading.error is None
-    ]
-
-
-@once
 def _measured(trace: Trace) -> list[tuple[Message, Deal]]:
     """Give what was said of loads below a baseline, as it is settled by."""
-    return [(message, deal) for message, deal in _told(trace) if loads.is_to_settle_by(deal)]
+    return [(message, deal) for message, deal in deals_told(trace) if loads.is_to_settle_by(deal)]
 
 
 @rule("DFX-001", "MUST", source=f"{PERFORMANCE}, methodology", when_stated=True)
@@ -90,10 +81,10 @@ def nothing_is_paid_before_all_is_measured(trace: Trace) -> Iterator[Outcome]:
     """A reduction is settled when every meter that takes part was read, on the last page."""
     reduced = {
         deal.contract_id
-        for _, deal in _told(trace)
+        for _, deal in deals_told(trace)
         if any(s.kind == "METER_READING" and s.meter_id is None for s in deal.sources)
     }
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         if deal.settlement is None or deal.contract_id not in reduced:
             continue
         grade = loads.is_to_settle_by(deal)
@@ -123,7 +114,7 @@ def nothing_is_paid_before_all_is_measured(trace: Trace) -> Iterator[Outcome]:
 def who_takes_part_changes_by_an_update(trace: Trace) -> Iterator[Outcome]:
     """The meters that take part, once agreed, change by an update that is answered."""
     agreed: dict[str | None, frozenset[str]] = {}
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         named = loads.taking_part(deal)
         if named is None or message.action == "update":
             continue
@@ -167,7 +158,7 @@ def only_who_takes_part_is_measured(trace: Trace) -> Iterator[Outcome]:
 def what_was_offered_stays(trace: Trace) -> Iterator[Outcome]:
     """Prices, penalties and offered capacity stay as they were confirmed, interval by interval."""
     agreed: dict[str | None, dict[str, tuple[tuple[Decimal, ...], ...]]] = {}
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         if deal.table is None:
             continue
         told = {
@@ -224,7 +215,7 @@ def baseline_stays_as_it_was_told(trace: Trace) -> Iterator[Outcome]:
 @rule("DFX-007", "SHOULD", source=f"{NEED}; {POLICY}: CAPACITY_REQUESTED", when_stated=True)
 def no_more_is_cleared_than_wanted(trace: Trace) -> Iterator[Outcome]:
     """No more capacity is cleared in an interval than the need of it states."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         if deal.table is None:
             continue
         pairs = zip(

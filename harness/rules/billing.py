@@ -15,7 +15,7 @@ from gridwitness import deals
 from gridwitness.deals import DealError
 from gridwitness.reference_impl.rounding import EXACT, exact_sum
 from gridwitness.rules import outcome, rule
-from gridwitness.trace import once
+from gridwitness.story import deals_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,16 +30,6 @@ CONTRACTS = "reference_impl/README.md, Contracts"
 DEG = "beckn/DEG, building blocks"
 
 
-@once
-def _told(trace: Trace) -> list[tuple[Message, Deal]]:
-    """Give what was said of deals, honestly and not as an error, in order."""
-    return [
-        (message, message.reading.deal)
-        for message in trace.beckn
-        if message.deliberate is None and message.reading.deal and message.reading.error is None
-    ]
-
-
 @rule(
     "BIL-001",
     "MUST",
@@ -48,7 +38,7 @@ def _told(trace: Trace) -> list[tuple[Message, Deal]]:
 )
 def payments_follow_their_formulas(trace: Trace) -> Iterator[Outcome]:
     """Every payment of a settlement is what the formulas of its contract make of what it states."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         report = deal.settlement
         if report is None or not deal.dues:
             continue
@@ -95,7 +85,7 @@ def _payment(key: tuple[str, str, str], amount: Decimal | None) -> str:
 @rule("BIL-002", "MUST", source="reference_impl/README.md, Settlement, K2", when_stated=True)
 def positions_of_a_deal_follow_from_its_payments(trace: Trace) -> Iterator[Outcome]:
     """What is left to each party of a deal is what it is paid less what it pays."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         report = deal.settlement
         if report is None or not deal.dues:
             continue
@@ -166,7 +156,7 @@ def record_totals_its_periods(trace: Trace) -> Iterator[Outcome]:
 
 
 def _recorded(trace: Trace) -> Iterator[tuple[Message, Deal, str]]:
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         block = deal.block("fulfilment", "chargeDetailRecord")
         if block is not None:
             yield message, deal, block.pointer()
@@ -186,7 +176,7 @@ def _unpriced(message: Message, error: DealError, pointer: str) -> Outcome:
 @rule("BIL-005", "MUST", source=f"{OCPI}, mod_cdrs: total_cost; {CONTRACTS}", when_stated=True)
 def bill_is_what_is_owed(trace: Trace) -> Iterator[Outcome]:
     """What a customer is billed is the cost of its record, or what the formulas make it pay."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         bill = deal.bill
         if bill is None or not bill.is_due:
             continue
@@ -230,7 +220,7 @@ def _owed_by_customer(deal: Deal) -> Decimal | None:
 )
 def quote_is_what_the_tariff_says(trace: Trace) -> Iterator[Outcome]:
     """A quote is what the tariff makes of the energy it is for, taken evenly over the interval."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         bill, interval = deal.bill, deal.interval
         if bill is None or bill.is_due or bill.energy_kwh is None or interval is None:
             continue
@@ -252,7 +242,7 @@ def readings_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
     Where several gave it, as one of them did last.
     """
     given: dict[tuple[str | None, str, str | None, str | None], dict[str | None, Decimal]] = {}
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         for reading in deal.readings:
             key = message.sender, reading.meter_id, reading.start, reading.end
             heard = given.get(key)
@@ -276,7 +266,7 @@ def _any_of(told: Iterable[Decimal]) -> str:
 @rule("BIL-008", "MUST", source=f"{DEG}, Settlement: one currency a contract", when_stated=True)
 def money_of_a_deal_is_in_one_currency(trace: Trace) -> Iterator[Outcome]:
     """Every amount of a deal is in the currency of its tariff or of its terms."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         used = {flow.currency for flow in deal.settlement.flows} if deal.settlement else set[str]()
         if deal.bill is not None:
             used.add(deal.bill.currency)

@@ -22,6 +22,7 @@ from gridwitness.response import (
 )
 from gridwitness.rules import outcome, rule
 from gridwitness.signals import moment
+from gridwitness.story import deals_told
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -42,11 +43,8 @@ def _told(trace: Trace) -> list[tuple[Message, Deal]]:
     """Give what was said of services, honestly and not as an error, in order."""
     return [
         (message, deal)
-        for message in trace.beckn
-        if (deal := message.reading.deal)
-        and message.deliberate is None
-        and message.reading.error is None
-        and any(source.kind == "INVERTER_DATA" and source.signal for source in deal.sources)
+        for message, deal in deals_told(trace)
+        if any(source.kind == "INVERTER_DATA" and source.signal for source in deal.sources)
     ]
 
 

@@ -16,6 +16,7 @@ from gridwitness.deals import DealError
 from gridwitness.reference_impl.rounding import EXACT
 from gridwitness.rules import outcome, rule
 from gridwitness.signals import STATE, courses, moment, period_of, signals_in
+from gridwitness.story import deals_told
 from gridwitness.trace import once
 
 if TYPE_CHECKING:
@@ -37,21 +38,11 @@ Value = tuple[Decimal, "str | None"]
 
 
 @once
-def _told(trace: Trace) -> list[tuple[Message, Deal]]:
-    """Give what was said of deals, honestly and not as an error, in order."""
-    return [
-        (message, message.reading.deal)
-        for message in trace.beckn
-        if message.deliberate is None and message.reading.deal and message.reading.error is None
-    ]
-
-
-@once
 def _reported(trace: Trace) -> list[tuple[Message, Deal, SettlementReport]]:
     """Give the billing reports: the settlements that have an id."""
     return [
         (message, deal, report)
-        for message, deal in _told(trace)
+        for message, deal in deals_told(trace)
         if (report := deal.settlement) and report.report_id
     ]
 
@@ -119,7 +110,7 @@ def signals_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
     Where several told it, as one of them did last. A name is that of the contract alone.
     """
     given: dict[tuple[str | None, str | None, str, datetime], dict[str | None, Value]] = {}
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         for signal in signals_in(deal):
             begins = signal.begins
             if signal.kind == STATE or begins is None or signal.value is None:
@@ -142,7 +133,7 @@ def signals_are_passed_on_unchanged(trace: Trace) -> Iterator[Outcome]:
 @rule("STL-003", "MUST", source=f"{SIGNALS}; {BLOCK}", when_stated=True)
 def signals_are_of_what_is_settled(trace: Trace) -> Iterator[Outcome]:
     """A signal that a bill counts with is in force when what it bills begins."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         period = period_of(deal)
         if deal.settlement is None or period is None:
             continue
@@ -187,7 +178,7 @@ def _totals(deal: Deal) -> Iterator[tuple[Signal, Signal]]:
 @rule("STL-004", "MUST", source=f"{SIGNALS}; {BLOCK}", when_stated=True)
 def totals_grow_by_what_was_delivered(trace: Trace) -> Iterator[Outcome]:
     """A running total becomes what its formula makes of it and of what was delivered."""
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         ends = [after for _, after in _totals(deal)]
         if not ends:
             continue
@@ -211,7 +202,7 @@ def totals_grow_by_what_was_delivered(trace: Trace) -> Iterator[Outcome]:
 def totals_go_on_where_they_were(trace: Trace) -> Iterator[Outcome]:
     """A running total begins with what it was when the delivery before ended."""
     known: dict[tuple[str | None, str | None, str], Signal] = {}
-    for message, deal in _told(trace):
+    for message, deal in deals_told(trace):
         for before, after in _totals(deal):
             key = deal.contract_id, message.sender, before.name
             last = known.get(key)

@@ -40,7 +40,6 @@ DEFECTS = (
         breaks="BLK-003",
         says="repeats its tariff with a tax of 0.18 percent",
         conduct=in_deal("on_init", _tax_as_fraction),
-        also=("LIN-014",),  # and so it is another tariff than was offered
         role=CHARGING_OPERATOR,
         feature="ev_charging/destination.feature",
         scenario="A visit over the evening peak",
